@@ -1,0 +1,1 @@
+"""Planners: exact solvers of a known model."""

@@ -1,0 +1,1 @@
+"""Learners whose value functions are tables."""

@@ -1,0 +1,34 @@
+"""Run-time shape checks on the package's array signatures, and a kernel cache that is never stale.
+
+numba's cache looks at the file of the kernel itself, not at those of the kernels that it calls; a
+folder named after all kernel sources together cannot be stale.
+"""
+
+import hashlib
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+ROOT = Path(find_spec("gymagine").origin).parent
+FOLDERS = ("agents", "envs", "experiments", "generative")
+SOURCES = sorted(
+    path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.is_file()
+)
+TEXTS = {path: path.read_text(encoding="utf-8") for path in SOURCES}
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+if "NUMBA_CACHE_DIR" not in os.environ:
+    kernels = "".join(text for text in TEXTS.values() if "njit" in text)
+    name = hashlib.sha256(kernels.encode()).hexdigest()[:12]
+    os.environ["NUMBA_CACHE_DIR"] = str(Path.home() / ".cache" / "gymagine-kernels" / name)
+
+# numba cannot compile a wrapped function: modules with kernels keep their plain signatures
+checked = [
+    ".".join(("gymagine", *path.relative_to(ROOT).with_suffix("").parts))
+    for path, text in TEXTS.items()
+    if path.name != "__init__.py" and "njit" not in text
+]
+install_import_hook(checked, "beartype.beartype")

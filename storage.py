@@ -75,12 +75,23 @@ def write_arrays(
 
     Returns:
         The path written.
+
+    Raises:
+        OSError: As in `write_whole`.
+        TypeError: An array holds no plain numbers (but objects, say), or the header is no JSON.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    # not ascontiguousarray, which would turn a scalar's shape () into (1,)
+    contiguous = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
     text = json.dumps(header, sort_keys=True)
-    return write_whole(path, save(contiguous, metadata={_HEADER_KEY: text}))
+    try:
+        content = save(contiguous, metadata={_HEADER_KEY: text})
+    except SafetensorError as error:
+        kinds = {name: str(array.dtype) for name, array in contiguous.items()}
+        raise TypeError(f"expected arrays of plain numbers, got {kinds} ({error})") from error
+    return write_whole(path, content)
 
 
 def read_arrays(
@@ -122,7 +133,11 @@ def _parse_header(metadata: Mapping[str, str], source: Path, expected: str) -> d
         raise ValueError(
             f"expected a {expected} file, got {source}: safetensors, but not Gymagine's"
         )
-    header: dict[str, Any] = json.loads(metadata[_HEADER_KEY])
-    if header.get("format") != expected:
-        raise ValueError(f"expected a {expected} file, got {source} of {header.get('format')!r}")
+    try:
+        header = json.loads(metadata[_HEADER_KEY])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected a {expected} file, got {source}: damaged header") from error
+    found = header.get("format") if isinstance(header, dict) else header
+    if not isinstance(header, dict) or found != expected:
+        raise ValueError(f"expected a {expected} file, got {source} of {found!r}")
     return header

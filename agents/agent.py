@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
+
+from ..envs.environments import EnvLike, make_env
 
 if TYPE_CHECKING:
     from stable_baselines3.common.callbacks import BaseCallback
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AbstractAgent", "Callback", "EnvLike", "build_config", "make_env"]
 
-EnvLike: TypeAlias = "str | EnvSpec | gymnasium.Env[Any, Any]"
 Callback: TypeAlias = (
     "BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool] | None"
 )
@@ -160,25 +160,6 @@ class AbstractAgent(ABC):
     def get_vec_normalize_env(self) -> None:
         """None: no agent here normalises through Stable-Baselines3's wrapper."""
         return None
-
-
-def make_env(env: EnvLike) -> gymnasium.Env[Any, Any]:
-    """The environment that an id, a spec or an environment means.
-
-    Raises:
-        ValueError: The id is unknown (the message suggests the nearest) or the thing is none of
-            the three.
-    """
-    if isinstance(env, gymnasium.Env):
-        return env
-    if not isinstance(env, str | EnvSpec):
-        raise TypeError(f"expected an environment, its id or its spec, got {type(env).__name__}")
-    try:
-        return gymnasium.make(env)
-    except gymnasium.error.UnregisteredEnv as error:
-        near = difflib.get_close_matches(str(env), gymnasium.registry, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"expected a registered environment, got {env!r}{hint}") from error
 
 
 def build_config(agent: type[AbstractAgent], hyperparameters: dict[str, Any]) -> Any:

@@ -19,9 +19,10 @@ References:
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,7 +32,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..storage import read_arrays, write_arrays
 from .grid_layout import GridLayout
-from .mdp_validation import canonical_rows, check_initial_distribution, check_model
+from .mdp_validation import (
+    canonical_rows,
+    check_initial_distribution,
+    check_model,
+    row_chunks,
+)
 
 if TYPE_CHECKING:
     import gymnasium
@@ -44,6 +50,10 @@ IntArray: TypeAlias = NDArray[np.int64]
 IndexArray: TypeAlias = NDArray[np.int32]
 BoolArray: TypeAlias = NDArray[np.bool_]
 Outcome: TypeAlias = tuple[float, int, float, bool]
+# numpy's scalars and whole rewards are welcome, so entries are not pinned down here
+OutcomeLists: TypeAlias = (
+    Sequence[Sequence[Sequence[Any]]] | Mapping[Any, Mapping[Any, Sequence[Any]]]
+)
 
 _FORMAT = "gymagine-mdp-1"
 
@@ -54,8 +64,8 @@ class TabularMDP:
 
     Build one with `from_outcomes`, `from_arrays`, `from_env` or `estimate`, or take a random
     one from `garnet`. The constructor takes the compressed rows themselves, sorts each row by next
-    state, sums outcomes that agree in everything but probability, and drops impossible ones.
-    All arrays are read-only.
+    state, reward and termination, sums outcomes that agree in all three, and drops impossible
+    ones. Arrays that are in order already are kept, not copied; all become read-only.
 
     Attributes:
         row_starts: (S * A + 1,) offsets of the rows; the row of pair (s, a) is ``s * A + a``.
@@ -90,23 +100,29 @@ class TabularMDP:
     observation_index: Int64[IntArray, " states"] | None = None
     layout: GridLayout | None = None
     name: str = "mdp"
-    _canonical: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "num_actions", operator.index(self.num_actions))
+        if self.max_episode_steps is not None:
+            object.__setattr__(self, "max_episode_steps", operator.index(self.max_episode_steps))
         check_model(self)
-        if not self._canonical:
-            for key, value in canonical_rows(self).items():
-                object.__setattr__(self, key, value)
-            object.__setattr__(self, "_canonical", True)
-        for array in self._arrays().values():
-            array.flags.writeable = False
+        for key, value in canonical_rows(self).items():
+            object.__setattr__(self, key, value)
+        for key, value in self._arrays().items():
+            object.__setattr__(self, key, _frozen(value))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for value in state.values():  # arrays come out of a pickle writeable
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
 
     # ---- constructors -------------------------------------------------------------------------
 
     @classmethod
     def from_outcomes(
         cls,
-        outcomes: Sequence[Sequence[Sequence[Outcome]]],
+        outcomes: OutcomeLists,
         *,
         initial_distribution: ArrayLike | int = 0,
         max_episode_steps: int | None = None,
@@ -117,6 +133,8 @@ class TabularMDP:
 
         Args:
             outcomes: For each state and action its outcomes; an empty list masks the action.
+                Dictionaries with the keys 0, 1, ... do as well, as in toy text's ``P``; there an
+                action without a key is masked.
             initial_distribution: (S,) probabilities, or the index of the one start state.
             max_episode_steps: The step cap to record, or None.
             layout: Where the states lie on a grid, for drawing.
@@ -159,17 +177,26 @@ class TabularMDP:
         Args:
             transitions: (S, A, S) dense probabilities, or one sparse matrix of shape (S * A, S)
                 with row s * A + a, or a sequence of A sparse or dense (S, S) matrices.
-            rewards: (S,), (S, A) or (S, A, S) dense, or in the sparse forms of ``transitions``.
+            rewards: (S,) for leaving each state, (S, A), or (S, A, S) dense, or in the sparse forms
+                of ``transitions``.
             terminal_states: Indices, or an (S,) boolean mask, of states whose entering terminates
-                the episode; their own rows become a terminated loop without reward.
+                the episode; their own rows, whatever they hold (zeros will do), become a terminated
+                loop without reward.
             initial_distribution: (S,) probabilities, or one index; None is uniform over the states
                 that are not terminal.
-            action_mask: (S, A) which actions are allowed, or None where all are.
+            action_mask: (S, A) which actions are allowed, or None where all are. What the arrays
+                say of other pairs is left out.
             max_episode_steps: The step cap to record, or None.
             name: For tables and plots.
 
         Raises:
             ValueError: The shapes do not fit each other, or the result is no model.
+
+        Example:
+            >>> stay, swap = [[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]
+            >>> transitions = [np.array(stay), np.array(swap)]  # one matrix per action
+            >>> TabularMDP.from_arrays(transitions, np.array([0.0, 1.0]))
+            TabularMDP('mdp', states=2, actions=2, outcomes=4)
         """
         from .array_models import model_from_arrays
 
@@ -196,12 +223,18 @@ class TabularMDP:
         convention, and for Blackjack, whose model is built from its rules.
 
         Args:
-            env: An id or an environment; wrappers other than the time limit are looked through, so
-                an environment whose wrapper changes rewards or observations has another model.
+            env: An id or an environment. Wrappers that limit, record, draw or check are looked
+                through; the outermost time limit gives ``max_episode_steps``.
             initial_distribution: Overrides the environment's own, and is needed where it has none.
 
         Raises:
-            ValueError: The environment tells no model; `estimate` makes one from samples.
+            ValueError: The environment tells no model (`estimate` makes one from samples), or a
+                wrapper may change observations, rewards or actions, so that the model would not be
+                that of the wrapped environment.
+
+        Example:
+            >>> TabularMDP.from_env("FrozenLake-v1")
+            TabularMDP('FrozenLake-v1', states=16, actions=4, outcomes=105)
         """
         from .env_models import model_from_env
 
@@ -221,7 +254,7 @@ class TabularMDP:
         Args:
             env: An id or an environment with finite observation and action spaces.
             num_steps: Environment steps to take, at least 1.
-            seed: Seeds the environment and the actions.
+            seed: Seeds the environment and the actions, in independent streams.
             policy: (S, A) action probabilities; None is uniform.
 
         Returns:
@@ -229,7 +262,9 @@ class TabularMDP:
             reward; a warning says how many there are.
 
         Raises:
-            ValueError: A space is not finite, or ``num_steps`` is not positive.
+            ValueError: A space is not finite, ``num_steps`` is not positive, ``policy`` is none, or
+                the environment gives an observation outside its space or a reward that is not
+                finite.
         """
         from .estimated_models import estimate_model
 
@@ -244,15 +279,18 @@ class TabularMDP:
             ValueError: The file is damaged or of another kind, or holds no valid model.
         """
         arrays, header = read_arrays(path, expected_format=_FORMAT)
-        layout = header["layout"]
         fields: dict[str, Any] = dict(arrays)
-        return cls(
-            **fields,
-            num_actions=header["num_actions"],
-            max_episode_steps=header["max_episode_steps"],
-            name=header["name"],
-            layout=None if layout is None else GridLayout.from_json(layout),
-        )
+        try:
+            layout = header["layout"]
+            return cls(
+                **fields,
+                num_actions=header["num_actions"],
+                max_episode_steps=header["max_episode_steps"],
+                name=header["name"],
+                layout=None if layout is None else GridLayout.from_json(layout),
+            )
+        except (KeyError, TypeError) as error:  # a field too few or too many, or of another type
+            raise ValueError(f"expected a model in {os.fspath(path)}, got {error!r}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, whole or not at all."""
@@ -299,15 +337,15 @@ class TabularMDP:
         """(S, A) which actions are allowed, also where ``action_mask`` is None."""
         if self.action_mask is not None:
             return self.action_mask
-        return np.ones((self.num_states, self.num_actions), dtype=np.bool_)
+        everything = np.ones((self.num_states, self.num_actions), dtype=np.bool_)
+        everything.flags.writeable = False
+        return everything
 
     @cached_property
     def expected_rewards(self) -> Float64[FloatArray, "states actions"]:
         """(S, A) expected reward of one step; 0 for masked pairs."""
         flat = np.zeros(self.num_states * self.num_actions)
-        rows_at_once = 1 << 18  # so that the temporary stays small beside the model
-        for first in range(0, len(flat), rows_at_once):
-            last = min(first + rows_at_once, len(flat))
+        for first, last in row_chunks(self.row_starts):
             start, stop = self.row_starts[first], self.row_starts[last]
             lengths = np.diff(self.row_starts[first : last + 1])
             row = np.repeat(np.arange(last - first), lengths)
@@ -341,13 +379,12 @@ class TabularMDP:
         )
 
     def to_dict(self) -> dict[int, dict[int, list[Outcome]]]:
-        """The model as toy text's ``P[s][a] = [(probability, s', r, terminated)]``."""
+        """The model as toy text's ``P[s][a] = [(probability, s', r, terminated)]``.
+
+        The list of a masked pair is empty. `from_outcomes` is the inverse.
+        """
         return {
-            state: {
-                action: self.outcomes(state, action)
-                for action in range(self.num_actions)
-                if self.allowed[state, action]
-            }
+            state: {action: self.outcomes(state, action) for action in range(self.num_actions)}
             for state in range(self.num_states)
         }
 
@@ -385,3 +422,12 @@ class TabularMDP:
             "observation_index": self.observation_index,
         }
         return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, contiguous and read-only; a view of what others can still write is copied."""
+    array = np.ascontiguousarray(array)
+    if array.flags.writeable and array.base is not None:
+        array = array.copy()
+    array.flags.writeable = False
+    return array

@@ -1,7 +1,13 @@
-"""What makes compressed rows a decision process, checked with errors that name the place."""
+"""What makes compressed rows a decision process, checked with errors that name the place.
+
+Models have up to 10^7 outcomes and more, so the checks are vectorised and leave no temporary arrays
+larger than a byte per outcome; sorting goes chunk by chunk.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from .mdp import TabularMDP
 
-__all__ = ["PROBABILITY_TOLERANCE", "canonical_rows", "check_initial_distribution", "check_model"]
+__all__ = [
+    "PROBABILITY_TOLERANCE",
+    "canonical_rows",
+    "check_initial_distribution",
+    "check_model",
+    "row_chunks",
+]
 
 PROBABILITY_TOLERANCE = 1e-8
+_OUTCOMES_AT_ONCE = 1 << 19  # keeps the temporaries of a chunk small beside a large model
+_OUTCOME_ARRAYS = ("next_states", "probabilities", "rewards", "terminated")
 _DTYPES = {
     "row_starts": np.int64,
     "next_states": np.int32,
@@ -61,45 +75,82 @@ def check_initial_distribution(
     return start
 
 
+def row_chunks(row_starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Ranges (first, last) of rows that together cover all, each of bounded work.
+
+    A chunk holds about half a million outcomes, or one row where a row is longer than that.
+    """
+    wanted = np.arange(_OUTCOMES_AT_ONCE, row_starts[-1], _OUTCOMES_AT_ONCE)
+    inner = np.searchsorted(row_starts, wanted)
+    cuts = np.unique(np.concatenate(([0], inner, [len(row_starts) - 1])))
+    return pairwise(cuts.tolist())
+
+
 def canonical_rows(mdp: TabularMDP) -> dict[str, NDArray[Any]]:
     """The rows sorted by next state, without impossible outcomes, equal outcomes summed.
 
     Sorting keeps the gathers of a sweep close together. Outcomes are summed where next state,
-    reward and termination agree, so that sampling keeps the distribution of rewards; rows that are
-    in order already are left as they are, not copied.
+    reward and termination agree, so that sampling keeps the distribution of rewards. Where they
+    differ in reward or termination only, these order them, so that equal models have equal arrays.
+    Rows that are in order already are returned as they are, not copied.
     """
-    keep = mdp.probabilities > 0
-    lengths = np.diff(mdp.row_starts)
-    next_states, probabilities = mdp.next_states, mdp.probabilities
-    rewards, terminated = mdp.rewards, mdp.terminated
-    row = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
+    if _in_order(mdp):
+        return {name: getattr(mdp, name) for name in ("row_starts", *_OUTCOME_ARRAYS)}
+    rows = {name: np.empty_like(getattr(mdp, name)) for name in _OUTCOME_ARRAYS}
+    lengths = np.empty(len(mdp.row_starts) - 1, dtype=np.int64)
+    filled = 0
+    for first, last in row_chunks(mdp.row_starts):
+        lengths[first:last], chunk = _sorted_chunk(mdp, first, last)
+        count = len(chunk["next_states"])
+        for name, values in chunk.items():
+            rows[name][filled : filled + count] = values
+        filled += count
+    for values in rows.values():
+        values.resize(filled, refcheck=False)  # in place: a slice would keep the rest alive
+    return {"row_starts": np.concatenate(([0], np.cumsum(lengths))), **rows}
+
+
+def _in_order(mdp: TabularMDP) -> bool:
+    if not (mdp.probabilities > 0).all():
+        return False
+    here, following = mdp.next_states[:-1], mdp.next_states[1:]
+    rising = following > here
+    starts = mdp.row_starts[1:-1]
+    rising[starts[(starts > 0) & (starts < len(mdp.next_states))] - 1] = True
+    twins = np.flatnonzero(~rising)
+    if (following[twins] != here[twins]).any():
+        return False
+    reward, next_reward = mdp.rewards[twins], mdp.rewards[twins + 1]
+    later = mdp.terminated[twins + 1] > mdp.terminated[twins]
+    return bool(((next_reward > reward) | ((next_reward == reward) & later)).all())
+
+
+def _sorted_chunk(
+    mdp: TabularMDP, first: int, last: int
+) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
+    """The lengths and the outcomes of rows ``first`` to ``last``, in canonical form."""
+    here = slice(int(mdp.row_starts[first]), int(mdp.row_starts[last]))
+    chunk = {name: getattr(mdp, name)[here] for name in _OUTCOME_ARRAYS}
+    row = np.repeat(np.arange(last - first), np.diff(mdp.row_starts[first : last + 1]))
+    key = row * mdp.num_states + chunk["next_states"]
+    keep = chunk["probabilities"] > 0
     if not keep.all():
-        row, next_states, probabilities = row[keep], next_states[keep], probabilities[keep]
-        rewards, terminated = rewards[keep], terminated[keep]
-        lengths = np.bincount(row, minlength=len(lengths))
-    key = row * mdp.num_states + next_states
-    del row
-    if (np.diff(key) < 0).any():
-        order = np.argsort(key, kind="stable")
-        key, next_states, probabilities = key[order], next_states[order], probabilities[order]
-        rewards, terminated = rewards[order], terminated[order]
-    if (np.diff(key) == 0).any():
-        order = np.lexsort((terminated, rewards, key))
-        rewards, terminated = rewards[order], terminated[order]
-        same = (np.diff(key) == 0) & (np.diff(rewards) == 0) & ~np.diff(terminated)
-        first = np.flatnonzero(np.concatenate(([True], ~same)))
-        probabilities = np.add.reduceat(probabilities[order], first)
-        key, rewards, terminated = key[first], rewards[first], terminated[first]
-        next_states = (key % mdp.num_states).astype(np.int32)
-        lengths = np.bincount(key // mdp.num_states, minlength=len(lengths))
-    row_starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    return {
-        "row_starts": row_starts,
-        "next_states": next_states,
-        "probabilities": probabilities,
-        "rewards": rewards,
-        "terminated": terminated,
-    }
+        key, chunk = key[keep], {name: values[keep] for name, values in chunk.items()}
+    order = np.argsort(key, kind="stable")
+    if (np.diff(key[order]) == 0).any():
+        order = np.lexsort((chunk["terminated"], chunk["rewards"], key))
+    key, chunk = key[order], {name: values[order] for name, values in chunk.items()}
+    same = (
+        (np.diff(key) == 0)
+        & (chunk["rewards"][1:] == chunk["rewards"][:-1])
+        & (chunk["terminated"][1:] == chunk["terminated"][:-1])
+    )
+    if same.any():
+        heads = np.flatnonzero(np.concatenate(([True], ~same)))
+        sums = np.add.reduceat(chunk["probabilities"], heads)
+        key, chunk = key[heads], {name: values[heads] for name, values in chunk.items()}
+        chunk["probabilities"] = sums
+    return np.bincount(key // mdp.num_states, minlength=last - first), chunk
 
 
 def _check_shapes(mdp: TabularMDP) -> None:
@@ -160,7 +211,7 @@ def _check_sums(mdp: TabularMDP) -> None:
         if mdp.action_mask is None
         else _checked_mask(mdp).ravel()
     )
-    empty = np.diff(mdp.row_starts) == 0
+    empty = mdp.row_starts[1:] == mdp.row_starts[:-1]
     if (empty & allowed).any():
         state, action = divmod(int(np.argmax(empty & allowed)), mdp.num_actions)
         raise ValueError(
@@ -170,15 +221,16 @@ def _check_sums(mdp: TabularMDP) -> None:
     if (~empty & ~allowed).any():
         state, action = divmod(int(np.argmax(~empty & ~allowed)), mdp.num_actions)
         raise ValueError(f"state {state}, action {action}: expected no outcomes, it is masked")
-    starts = np.minimum(mdp.row_starts[:-1], max(len(mdp.probabilities) - 1, 0))
-    sums = np.add.reduceat(mdp.probabilities, starts)
-    bad = allowed & ~(np.abs(sums - 1) <= PROBABILITY_TOLERANCE)
+    # reduceat gives an empty row the next row's first entry, so only the filled ones are summed
+    filled = np.flatnonzero(~empty)
+    sums = np.add.reduceat(mdp.probabilities, mdp.row_starts[filled])
+    bad = ~(np.abs(sums - 1) <= PROBABILITY_TOLERANCE)
     if bad.any():
-        row = int(np.argmax(bad))
-        state, action = divmod(row, mdp.num_actions)
+        place = int(np.argmax(bad))
+        state, action = divmod(int(filled[place]), mdp.num_actions)
         raise ValueError(
             f"state {state}, action {action}: expected probabilities that sum to 1, "
-            f"got {sums[row]:.9g}"
+            f"got {sums[place]:.9g}"
         )
 
 
@@ -197,13 +249,28 @@ def _check_options(mdp: TabularMDP) -> None:
     cap = mdp.max_episode_steps
     if cap is not None and cap < 1:
         raise ValueError(f"expected max_episode_steps of at least 1, got {cap}")
-    index = mdp.observation_index
-    if index is not None and (index.shape != (mdp.num_states,) or (index < 0).any()):
+    _check_observation_index(mdp.observation_index, mdp.num_states)
+    if mdp.layout is None:
+        return
+    last = int(mdp.layout.state_of_cell.max())
+    if last >= mdp.num_states:
+        raise ValueError(f"expected a layout of states below {mdp.num_states}, got {last}")
+    if len(mdp.layout.directions) != mdp.num_actions:
         raise ValueError(
-            f"expected {mdp.num_states} observation indices of at least 0, got {index!r}"
+            f"expected a layout with the directions of {mdp.num_actions} actions, got "
+            f"{len(mdp.layout.directions)}"
         )
-    if mdp.layout is not None and mdp.layout.state_of_cell.max() >= mdp.num_states:
+
+
+def _check_observation_index(index: NDArray[np.int64] | None, num_states: int) -> None:
+    if index is None:
+        return
+    if not isinstance(index, np.ndarray) or index.dtype != np.int64:
+        raise ValueError(f"expected observation indices as a vector of int64, got {index!r}")
+    if index.shape != (num_states,):
         raise ValueError(
-            f"expected a layout of states below {mdp.num_states}, got "
-            f"{mdp.layout.state_of_cell.max()}"
+            f"expected observation indices of shape ({num_states},), got {index.shape}"
         )
+    if (index < 0).any():
+        state = int(np.argmax(index < 0))
+        raise ValueError(f"state {state}: expected an observation of at least 0, got {index[state]}")

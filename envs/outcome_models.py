@@ -2,54 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["compress_outcomes"]
 
 
-def compress_outcomes(outcomes: Sequence[Sequence[Sequence[Any]]]) -> dict[str, Any]:
+def compress_outcomes(outcomes: Any, *, num_actions: int | None = None) -> dict[str, Any]:
     """The row arrays of `TabularMDP` from ``outcomes[s][a] = [(probability, s', r, terminated)]``.
 
-    Next states may be any integer type. An empty list masks its action.
+    Args:
+        outcomes: For each state and action the list of its outcomes; sequences, or dictionaries
+            with the keys 0, 1, ... Next states may be of any integer type. An empty list masks its
+            action, and so does a missing key.
+        num_actions: How many actions there are; None takes the largest number in any state.
 
     Raises:
-        ValueError: States list different numbers of actions, or an outcome has no four entries.
+        ValueError: States list different numbers of actions, a key is out of range, an outcome has
+            no four entries, or an entry is of the wrong type.
     """
-    counts = {len(actions) for actions in outcomes}
-    if len(counts) != 1 or 0 in counts:
-        raise ValueError(
-            f"expected the same number of actions, at least 1, in every state, "
-            f"got {sorted(counts)}"
-        )
-    rows = [row for actions in outcomes for row in actions]
+    states = _entries(outcomes, None, "state")
+    if num_actions is None:
+        num_actions = max((_span(actions) for actions in states), default=0)
+    if num_actions < 1:
+        raise ValueError("expected at least one state and one action, got none")
+    rows: list[Sequence[Any]] = []
+    for state, actions in enumerate(states):
+        rows += _entries(actions, num_actions, f"state {state}: action")
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    for row, entries in enumerate(rows):
-        for entry in entries:
-            if len(entry) != 4:
-                state, action = divmod(row, counts.copy().pop())
-                raise ValueError(
-                    f"state {state}, action {action}: expected (probability, next state, reward, "
-                    f"terminated), got {entry!r}"
-                )
-    flat = [entry for row in rows for entry in row]
-    num_actions = counts.pop()
+    columns = _columns(rows, num_actions)
     mask = (lengths > 0).reshape(-1, num_actions)
     return {
-        "row_starts": np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-        "next_states": _next_states([entry[1] for entry in flat]),
-        "probabilities": np.array([entry[0] for entry in flat], dtype=np.float64),
-        "rewards": np.array([entry[2] for entry in flat], dtype=np.float64),
-        "terminated": np.array([entry[3] for entry in flat], dtype=np.bool_),
+        "row_starts": np.concatenate(([0], np.cumsum(lengths))),
+        **columns,
         "num_actions": num_actions,
         "action_mask": None if mask.all() else mask,
     }
 
 
-def _next_states(values: list[Any]) -> np.ndarray[Any, np.dtype[np.int32]]:
-    states = np.array(values)
-    if len(values) and not np.issubdtype(states.dtype, np.integer):
-        raise ValueError(f"expected whole numbers as next states, got {states.dtype}")
-    return states.astype(np.int32)
+def _span(actions: Any) -> int:
+    if isinstance(actions, Mapping):
+        return 1 + max((operator.index(key) for key in actions), default=-1)
+    return len(actions)
+
+
+def _entries(values: Any, count: int | None, what: str) -> list[Any]:
+    """The entries in order, whether ``values`` is a sequence or a dictionary."""
+    if not isinstance(values, Mapping):
+        if count is not None and len(values) != count:
+            raise ValueError(f"{what}s: expected {count} of them, got {len(values)}")
+        return list(values)
+    num_keys = len(values) if count is None else count
+    for key in values:
+        if not isinstance(key, int | np.integer) or not 0 <= key < num_keys:
+            raise ValueError(f"{what}: expected keys 0 to {num_keys - 1}, got {key!r}")
+    return [values.get(key, ()) for key in range(num_keys)]
+
+
+def _columns(rows: list[Sequence[Any]], num_actions: int) -> dict[str, NDArray[Any]]:
+    flat: list[tuple[float, int, float, bool]] = []
+    for row, entries in enumerate(rows):
+        for entry in entries:
+            try:
+                probability, next_state, reward, terminated = entry
+                flat.append(
+                    (
+                        float(probability),
+                        operator.index(next_state),
+                        float(reward),
+                        bool(terminated),
+                    )
+                )
+            except (TypeError, ValueError) as error:
+                state, action = divmod(row, num_actions)
+                raise ValueError(
+                    f"state {state}, action {action}: expected (probability, next state, reward, "
+                    f"terminated), got {entry!r} ({error})"
+                ) from error
+    probabilities, next_states, rewards, terminated = zip(*flat, strict=True) if flat else [()] * 4
+    return {
+        "next_states": _indices(next_states),
+        "probabilities": np.array(probabilities, dtype=np.float64),
+        "rewards": np.array(rewards, dtype=np.float64),
+        "terminated": np.array(terminated, dtype=np.bool_),
+    }
+
+
+def _indices(states: Sequence[int]) -> NDArray[np.int32]:
+    limits = np.iinfo(np.int32)
+    # what does not fit is no state either: -1 makes the model's own check name the place
+    fitting = [state if limits.min <= state <= limits.max else -1 for state in states]
+    return np.array(fitting, dtype=np.int32)

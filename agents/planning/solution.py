@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
-__all__ = ["Solution", "Sweep", "SweepWatcher"]
+__all__ = ["Solution", "Sweep", "SweepWatcher", "watch"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,20 @@ class Sweep:
 
 
 SweepWatcher: TypeAlias = Callable[[Sweep], None]
+
+
+def watch(
+    watcher: SweepWatcher | None,
+    index: int,
+    state_values: Float64[NDArray[np.float64], " states"],
+    residual: float,
+    error_bound: float,
+) -> None:
+    """Show a sweep to the watcher, if there is one."""
+    if watcher is not None:
+        view = state_values.view()
+        view.flags.writeable = False
+        watcher(Sweep(index, view, residual, error_bound))
 
 
 @dataclass(frozen=True)

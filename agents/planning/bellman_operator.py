@@ -1,0 +1,287 @@
+r"""The Bellman operator of a model, prepared once and applied by every planner.
+
+.. math:: (TV)(s) = \max_a \Big[ r(s, a) + \gamma \sum_{s'} c(s' \mid s, a) V(s') \Big],
+
+where :math:`c` leaves out the outcomes that terminate. Nothing of the model is copied: the operator
+holds the expected rewards (S * A) and at most one byte per state.
+
+Termination needs no look at the flags when every state that a terminated outcome enters is entered
+by terminated outcomes only (goals and pits of a grid): such states are *pinned* to 0 during the
+sweeps, and get their own value, which no other state sees, at the end.
+
+References:
+    M. L. Puterman (1994), Markov Decision Processes, section 6.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64, Shaped
+from numpy.typing import NDArray
+
+from ...envs.mdp import TabularMDP
+from . import bellman_sweeps
+from .error_bounds import UNIT_ROUNDING, value_offsets
+
+if TYPE_CHECKING:
+    from .resting_places import RestingPlaces
+
+__all__ = ["BellmanOperator", "check_discount", "check_planner_arguments"]
+
+Floats = NDArray[np.float64]
+
+
+def check_discount(mdp: TabularMDP, discount: float) -> None:
+    """Raise where the model is of the wrong type or the discount outside [0, 1].
+
+    Raises:
+        TypeError: ``mdp`` is no `TabularMDP`, or the discount no number.
+        ValueError: The discount is outside [0, 1].
+    """
+    if not isinstance(mdp, TabularMDP):
+        raise TypeError(
+            f"expected a TabularMDP, got {type(mdp).__name__} "
+            f"(TabularMDP.from_env reads the model of an environment)"
+        )
+    if isinstance(discount, bool) or not isinstance(discount, Real):
+        raise TypeError(f"expected a discount in [0, 1], got {discount!r}")
+    if not 0 <= discount <= 1:
+        raise ValueError(f"expected a discount in [0, 1], got {discount}")
+
+
+def check_planner_arguments(
+    mdp: TabularMDP, *, discount: float, tolerance: float, max_sweeps: int
+) -> None:
+    """Raise where an argument that all planners share is wrong.
+
+    Raises:
+        TypeError: ``mdp`` is no `TabularMDP`, or the discount no number.
+        ValueError: The discount is outside [0, 1], the tolerance not positive and finite, or
+            ``max_sweeps`` below 1.
+    """
+    check_discount(mdp, discount)
+    if not 0 < tolerance < np.inf:
+        raise ValueError(f"expected a tolerance above 0, got {tolerance}")
+    if max_sweeps < 1:
+        raise ValueError(f"expected max_sweeps of at least 1, got {max_sweeps}")
+
+
+@dataclass(frozen=True, eq=False)
+class BellmanOperator:
+    """The optimal Bellman operator; build it with `of`.
+
+    Attributes:
+        mdp: The model.
+        discount: In [0, 1].
+        rewards: (S * A,) expected rewards, 0 where masked.
+        least_sum: Least probability of going on over the pairs.
+        greatest_sum: Greatest probability of going on over the pairs.
+        largest_reward: Largest absolute reward of an outcome.
+        longest_row: Most outcomes of a pair.
+        uniform_length: The number of outcomes where all pairs have the same, otherwise 0.
+        flags: (K,) the terminated flags where the sweeps must read them, otherwise None.
+        pinned: (S,) states that only terminated outcomes enter, or None.
+        resting: At discount 1 the places where one can stay without reward, or None.
+    """
+
+    mdp: TabularMDP
+    discount: float
+    rewards: Float64[Floats, " pairs"]
+    least_sum: float
+    greatest_sum: float
+    largest_reward: float
+    longest_row: int
+    uniform_length: int
+    flags: Bool[NDArray[np.bool_], " outcomes"] | None
+    pinned: Bool[NDArray[np.bool_], " states"] | None
+    resting: RestingPlaces | None = None
+
+    @classmethod
+    def of(cls, mdp: TabularMDP, discount: float) -> BellmanOperator:
+        """Prepare the operator: one pass over the outcomes.
+
+        Raises:
+            ValueError: The discount is 1 and some state's optimal value is not finite.
+        """
+        rewards = np.empty(mdp.num_states * mdp.num_actions)
+        entered = np.zeros(mdp.num_states, dtype=np.uint8)
+        least, greatest, largest, shortest, longest = bellman_sweeps.summarise_rows(
+            mdp.row_starts,
+            mdp.next_states,
+            mdp.probabilities,
+            mdp.rewards,
+            mdp.terminated,
+            rewards,
+            entered,
+        )
+        terminates, mixed = bool((entered & 1).any()), bool((entered == 3).any())
+        operator = cls(
+            mdp=mdp,
+            discount=float(discount),
+            rewards=rewards,
+            least_sum=least,
+            greatest_sum=greatest,
+            largest_reward=largest,
+            longest_row=longest,
+            uniform_length=longest if shortest == longest else 0,
+            flags=mdp.terminated if mixed else None,
+            pinned=entered == 1 if terminates and not mixed else None,
+        )
+        return operator
+
+    @property
+    def num_states(self) -> int:
+        """S."""
+        return self.mdp.num_states
+
+    def starting_values(
+        self, initial_values: Shaped[NDArray[Any], "..."] | None
+    ) -> Float64[Floats, " states"]:
+        """A fresh (S,) vector to sweep: ``initial_values`` or zeros, pinned states at 0.
+
+        Raises:
+            ValueError: The shape is wrong or a value is not finite.
+        """
+        if initial_values is None:
+            return np.zeros(self.num_states)
+        values = np.array(initial_values, dtype=np.float64)
+        if values.shape != (self.num_states,) or not np.isfinite(values).all():
+            raise ValueError(
+                f"expected {self.num_states} finite initial values, got "
+                f"shape {values.shape}{'' if np.isfinite(values).all() else ' with NaN or inf'}"
+            )
+        if self.pinned is not None:
+            values[self.pinned] = 0.0
+        return values
+
+    def improve(
+        self,
+        values: Float64[Floats, " states"],
+        out: Float64[Floats, " states"],
+        chosen: Int64[NDArray[np.int64], " states"],
+    ) -> tuple[float, float, float]:
+        """One synchronous sweep, ``out = T(values)``.
+
+        Args:
+            values: (S,) read.
+            out: (S,) written.
+            chosen: (S,) written: the first best row, s * A + a, or -1 where none counts.
+
+        Returns:
+            The least and the greatest change, and the largest absolute value in ``out``.
+        """
+        mdp = self.mdp
+        lowest, highest, largest = bellman_sweeps.improve(
+            values,
+            out,
+            chosen,
+            self.rewards,
+            None if self.uniform_length else mdp.row_starts,
+            mdp.next_states,
+            mdp.probabilities,
+            self.flags,
+            None,
+            self.pinned,
+            mdp.num_actions,
+            self.uniform_length,
+            self.discount,
+        )
+        return lowest, highest, largest
+
+    def improve_in_place(
+        self,
+        values: Float64[Floats, " states"],
+        order: Int32[NDArray[np.int32], " states"] | None = None,
+    ) -> float:
+        """One Gauss–Seidel sweep in the given order; returns the greatest absolute change."""
+        mdp = self.mdp
+        change: float = bellman_sweeps.improve_in_place(
+            values,
+            order,
+            self.rewards,
+            None if self.uniform_length else mdp.row_starts,
+            mdp.next_states,
+            mdp.probabilities,
+            self.flags,
+            None,
+            self.pinned,
+            mdp.num_actions,
+            self.uniform_length,
+            self.discount,
+        )
+        return change
+
+    def action_values(
+        self, values: Float64[Floats, " states"]
+    ) -> Float64[Floats, "states actions"]:
+        """(S, A) values of every pair, -inf where masked; ``values`` are 0 where pinned."""
+        mdp = self.mdp
+        out = np.empty(mdp.num_states * mdp.num_actions)
+        bellman_sweeps.action_values_of(
+            values,
+            out,
+            self.rewards,
+            mdp.row_starts,
+            mdp.next_states,
+            mdp.probabilities,
+            self.flags,
+            self.discount,
+        )
+        return out.reshape(mdp.num_states, mdp.num_actions)
+
+    def rounding(self, largest_value: float) -> float:
+        """How far rounding can move a computed pair's value, values being at most so large."""
+        size = self.largest_reward + self.discount * self.greatest_sum * largest_value
+        return (2 * self.longest_row + 4) * UNIT_ROUNDING * size
+
+    def offsets(self, lowest: float, highest: float, rounding: float) -> tuple[float, float]:
+        """`value_offsets` of this operator for a sweep with these changes."""
+        return value_offsets(
+            lowest - rounding,
+            highest + rounding,
+            discount=self.discount,
+            least_sum=self.least_sum,
+            greatest_sum=self.greatest_sum,
+        )
+
+    def bounds(self, lowest: float, highest: float, largest: float) -> tuple[float, float, bool]:
+        """What a sweep with these changes proves about the values after it.
+
+        Args:
+            lowest: Least change of the sweep.
+            highest: Greatest change.
+            largest: Largest absolute value after it.
+
+        Returns:
+            The middle of the two offsets, the largest error of the values moved there, and whether
+            rounding is most of that error, so that further sweeps are of no use.
+        """
+        if self.discount * self.greatest_sum >= 1:
+            return 0.0, np.inf, False
+        rounding = self.rounding(largest)
+        plain_lower, plain_upper = self._offsets_after(lowest, highest)
+        lower, upper = self._offsets_after(lowest - rounding, highest + rounding)
+        error_bound = (upper - lower) / 2 + rounding
+        exhausted = upper - lower >= 2 * (plain_upper - plain_lower)
+        return (plain_upper + plain_lower) / 2, error_bound, exhausted
+
+    def _offsets_after(self, lowest: float, highest: float) -> tuple[float, float]:
+        lower, upper = self.offsets(lowest, highest, 0.0)
+        # V* = T V* <= T(V + upper): one more application shrinks the offset
+        return (
+            self.discount * lower * (self.least_sum if lower >= 0 else self.greatest_sum),
+            self.discount * upper * (self.greatest_sum if upper >= 0 else self.least_sum),
+        )
+
+    def shift(
+        self, values: Float64[Floats, " states"], middle: float
+    ) -> Float64[Floats, " states"]:
+        """The values moved by a constant, in place; pinned states stay at 0."""
+        values += middle
+        if self.pinned is not None:
+            values[self.pinned] = 0.0
+        return values

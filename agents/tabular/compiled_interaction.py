@@ -1,0 +1,129 @@
+"""Learning on the compiled simulator of a known model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...envs.mdp import TabularMDP
+from ...envs.state_index import StateIndex
+from .compilation import entry_point
+from .episodes import FinishedEpisodes
+from .interaction import AbstractInteraction, Kernels, Step
+from .simulator import (
+    ACTION,
+    LOG_LIMIT,
+    LOGGED,
+    OBSERVATION,
+    TAKEN,
+    TERMINATED,
+    TRUNCATED,
+    simulate_model,
+)
+
+__all__ = ["CompiledInteraction"]
+
+
+class CompiledInteraction(AbstractInteraction):
+    """Steps of a `Simulation`, many in one call.
+
+    Args:
+        mdp: The model, its states or observations numbered as ``observations`` numbers them.
+        kernels: The algorithm's.
+        observations: Numbers the observation space.
+        actions: Numbers the action space.
+        seed: Seeds the simulation's own stream.
+        start_anywhere: Begin episodes in any state (exploring starts).
+    """
+
+    def __init__(
+        self,
+        mdp: TabularMDP,
+        kernels: Kernels,
+        *,
+        observations: StateIndex,
+        actions: StateIndex,
+        seed: np.random.SeedSequence,
+        start_anywhere: bool = False,
+    ) -> None:
+        self._simulation = simulate_model(mdp, seed, start_anywhere=start_anywhere)
+        self._kernels = kernels
+        self._observations = observations
+        self._actions = actions
+        self._run: Callable[..., Any] | None = None
+        self._fingerprint = _fingerprint(mdp)
+
+    def take(self, memory: Any, num_steps: int) -> None:
+        """Learn from up to ``num_steps`` steps, fewer when the episode log is full."""
+        if self._run is None:
+            self._run = entry_point(self._kernels.run, memory, self._simulation, num_steps)
+        self._run(memory, self._simulation, num_steps)
+
+    def last_step(self) -> Step:
+        """The last step taken."""
+        position = self._simulation.position
+        return Step(
+            observation=self._observations.decode(int(position[OBSERVATION])),
+            action=self._actions.decode(int(position[TAKEN])),
+            reward=float(self._simulation.episode[1]),
+            terminated=bool(position[TERMINATED]),
+            truncated=bool(position[TRUNCATED]),
+            info={},
+        )
+
+    def collect(self) -> FinishedEpisodes:
+        """The episodes that ended since the last call."""
+        log = self._simulation
+        num = int(log.position[LOGGED])
+        episodes = FinishedEpisodes(
+            timesteps=log.log_ends[:num].copy(),
+            returns=log.log_returns[:num].copy(),
+            lengths=log.log_lengths[:num].copy(),
+        )
+        log.position[LOGGED] = 0
+        return episodes
+
+    def limit_log(self, num_episodes: int | None) -> None:
+        """Make `take` return when so many episodes are waiting to be collected."""
+        size = len(self._simulation.log_returns)
+        self._simulation.position[LOG_LIMIT] = min(size, num_episodes or size)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Where it stands, for a checkpoint."""
+        simulation = self._simulation
+        return {
+            "position": simulation.position[: LOG_LIMIT + 1],
+            "episode": simulation.episode,
+            "random": simulation.random,
+            "log_ends": simulation.log_ends[: simulation.position[LOGGED]],
+            "log_returns": simulation.log_returns[: simulation.position[LOGGED]],
+            "log_lengths": simulation.log_lengths[: simulation.position[LOGGED]],
+        }
+
+    def header(self) -> dict[str, Any]:
+        """What of a checkpoint is not an array, as JSON holds it."""
+        return {"model": self._fingerprint}
+
+    def restore(
+        self, arrays: dict[str, NDArray[Any]], header: dict[str, Any], fresh_seed: int
+    ) -> bool:
+        """Stand where a checkpoint stood; begin an episode if that was in another model."""
+        for name, array in arrays.items():
+            getattr(self._simulation, name)[: len(array)] = array
+        same = header.get("model") == self._fingerprint
+        if not same:
+            self._simulation.position[ACTION] = -1
+        return bool(same)
+
+
+def _fingerprint(mdp: TabularMDP) -> str:
+    digest = hashlib.sha256()
+    for array in (mdp.row_starts, mdp.next_states, mdp.probabilities, mdp.rewards):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(mdp.terminated.tobytes())
+    digest.update(f"{mdp.num_actions} {mdp.max_episode_steps}".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,51 @@
+"""The episodes that a learner has finished: the last hundred, and whoever wants to hear of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy.typing import NDArray
+
+__all__ = ["EpisodeWatcher", "FinishedEpisodes", "RecentEpisodes"]
+
+_KEPT = 100  # as in Stable-Baselines3's rollout/ep_rew_mean
+
+
+@dataclass(frozen=True)
+class FinishedEpisodes:
+    """Episodes in the order in which they ended.
+
+    Attributes:
+        timesteps: (E,) environment steps taken when each ended, the step that ended it included.
+        returns: (E,) undiscounted returns.
+        lengths: (E,) lengths in steps.
+    """
+
+    timesteps: Int64[NDArray[np.int64], " episodes"]
+    returns: Float64[NDArray[np.float64], " episodes"]
+    lengths: Int64[NDArray[np.int64], " episodes"]
+
+    def __len__(self) -> int:
+        return len(self.returns)
+
+
+EpisodeWatcher: TypeAlias = Callable[[FinishedEpisodes], None]
+
+
+class RecentEpisodes:
+    """The last hundred episodes and the number of all."""
+
+    def __init__(self) -> None:
+        self.num_episodes = 0
+        self.returns: NDArray[np.float64] = np.zeros(0)
+        self.lengths: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+    def add(self, episodes: FinishedEpisodes) -> None:
+        """Append finished episodes."""
+        self.num_episodes += len(episodes)
+        self.returns = np.concatenate((self.returns, episodes.returns[-_KEPT:]))[-_KEPT:]
+        self.lengths = np.concatenate((self.lengths, episodes.lengths[-_KEPT:]))[-_KEPT:]

@@ -1,0 +1,44 @@
+"""What users may name an environment by, and the environment that they mean."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, TypeAlias
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec
+
+__all__ = ["EnvLike", "make_env"]
+
+EnvLike: TypeAlias = "str | EnvSpec | gymnasium.Env[Any, Any]"
+
+
+def make_env(env: EnvLike) -> gymnasium.Env[Any, Any]:
+    """The environment that an id, a spec or an environment means.
+
+    An environment is returned as it is; from an id or a spec a new one is made, which the caller
+    closes.
+
+    Raises:
+        ValueError: The id is unknown (the message suggests the nearest), deprecated or malformed.
+        TypeError: The thing is none of the three.
+        gymnasium.error.DependencyNotInstalled: The environment needs a package that is missing.
+    """
+    if isinstance(env, gymnasium.Env):
+        return env
+    if not isinstance(env, str | EnvSpec):
+        kind = "its class" if isinstance(env, type) else type(env).__name__
+        raise TypeError(f"expected an environment, its id or its spec, got {kind}")
+    try:
+        return gymnasium.make(env)
+    except gymnasium.error.UnregisteredEnv as error:
+        near = difflib.get_close_matches(str(env), gymnasium.registry, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f": {error}"
+        raise ValueError(f"expected a registered environment, got {env!r}{hint}") from error
+    except gymnasium.error.DependencyNotInstalled:
+        raise
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        # deprecated versions, malformed ids, and ids "module:name" of a module that is not there
+        if isinstance(error, ModuleNotFoundError) and ":" not in str(env):
+            raise
+        raise ValueError(f"expected a registered environment, got {env!r}: {error}") from error

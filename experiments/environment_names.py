@@ -1,0 +1,143 @@
+"""Environments written as text: an id, and after ``@`` the options it is made with.
+
+``FrozenLake-v1@is_slippery=false,map_name=8x8`` is one word for a shell, a row label for a table
+and, with the few characters that file systems dislike replaced, a folder name. Values are read as
+JSON where they are JSON (``false``, ``3``, ``[1, 2]``) and as plain text where they are not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import gymnasium
+
+__all__ = ["EnvironmentName", "folder_name", "parse_options"]
+
+
+@dataclass(frozen=True)
+class EnvironmentName:
+    """An environment's id and the keyword arguments it is made with.
+
+    Attributes:
+        id: As registered with Gymnasium; ``module:Name-v0`` imports the module first.
+        options: What `gymnasium.make` is given besides.
+    """
+
+    id: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str, options: Iterable[str] = ()) -> EnvironmentName:
+        """Read ``ID`` or ``ID@key=value,key=value``, and further options on top.
+
+        Raises:
+            ValueError: An option has no ``=``.
+
+        Example:
+            >>> EnvironmentName.parse("FrozenLake-v1@is_slippery=false,map_name=8x8")
+            EnvironmentName(id='FrozenLake-v1', options={'is_slippery': False, 'map_name': '8x8'})
+        """
+        env_id, _, listed = text.partition("@")
+        return cls(env_id, {**parse_options(_split(listed)), **parse_options(options)})
+
+    @property
+    def label(self) -> str:
+        """The text that `parse` reads."""
+        if not self.options:
+            return self.id
+        return f"{self.id}@" + ",".join(f"{key}={_text(v)}" for key, v in self.options.items())
+
+    def make(self, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+        """A new environment.
+
+        Raises:
+            ValueError: The id is not registered (the nearest is named), or the environment does
+                not take these options.
+        """
+        from gymnasium.error import Error
+
+        from ..agents.agent import make_env
+
+        spec = _find_spec(self.id)
+        kwargs = {**spec.kwargs, **self.options}
+        if render_mode is not None:
+            kwargs["render_mode"] = render_mode
+        try:
+            return make_env(dataclasses.replace(spec, kwargs=kwargs))
+        except (Error, TypeError) as error:
+            if isinstance(error, TypeError) and "unexpected keyword" not in str(error):
+                raise
+            raise ValueError(f"{self.id} cannot be made: {error}") from error
+
+
+def parse_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Options from ``key=value`` texts.
+
+    Raises:
+        ValueError: A text has no ``=``.
+
+    Example:
+        >>> parse_options(["is_slippery=false", "map_name=8x8", "reward=-1.5"])
+        {'is_slippery': False, 'map_name': '8x8', 'reward': -1.5}
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ValueError(f"expected an option as key=value, got {text!r}")
+        try:
+            options[key] = json.loads(value)
+        except json.JSONDecodeError:
+            options[key] = {"True": True, "False": False, "None": None}.get(value, value)
+    return options
+
+
+def folder_name(name: str) -> str:
+    """The name as one folder on any file system.
+
+    Example:
+        >>> folder_name("gymagine/GridWorld-v0"), folder_name("sb3:dqn")
+        ('gymagine-GridWorld-v0', 'sb3-dqn')
+    """
+    return re.sub(r"[^A-Za-z0-9._=,@-]+", "-", name).strip("-.") or "unnamed"
+
+
+def _split(listed: str) -> list[str]:
+    # a comma inside brackets belongs to the value: desc=["SF","HG"]
+    parts = re.split(r",(?![^\[]*\])(?![^{]*\})", listed)
+    return [part for part in parts if part]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
+    import gymnasium
+    from gymnasium.error import Error, NamespaceNotFound
+
+    from .catalogue import suggestion
+
+    try:
+        return gymnasium.spec(env_id) if ":" not in env_id else _find_in_module(env_id)
+    except (NamespaceNotFound, ModuleNotFoundError) as error:
+        raise ValueError(f"unknown environment {env_id!r}: {error}") from error
+    except Error as error:
+        hint = suggestion(env_id, gymnasium.registry) or f": {error}"
+        raise ValueError(f"unknown environment {env_id!r}{hint}") from error
+
+
+def _find_in_module(env_id: str) -> gymnasium.envs.registration.EnvSpec:
+    from importlib import import_module
+
+    import gymnasium
+
+    module, _, name = env_id.partition(":")
+    import_module(module)
+    return gymnasium.spec(name)

@@ -12,8 +12,11 @@ from gymnasium import spaces
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
+from ..envs.environments import EnvLike, make_env
+from ..envs.mdp import TabularMDP
+from ..envs.state_index import StateIndex
 from ..storage import read_arrays, write_arrays
-from .agent import AbstractAgent, Callback, EnvLike, build_config, make_env
+from .agent import AbstractAgent, Callback, build_config
 
 __all__ = ["RandomPolicy", "RandomPolicyConfig"]
 
@@ -54,6 +57,7 @@ class RandomPolicy(AbstractAgent):
         self.seed = seed
         self.num_timesteps = 0
         self._rng = np.random.default_rng(seed)
+        self._allowed = _allowed_actions(self.env)
 
     def learn(
         self,
@@ -82,6 +86,8 @@ class RandomPolicy(AbstractAgent):
     ) -> tuple[Any, Any]:
         """A uniformly random action, or a batch of them; see `AbstractAgent.predict`."""
         count = _batch_size(self.observation_space, observation)
+        if self._allowed is not None and action_mask is None:
+            action_mask = self._allowed[self._states(count, observation)]
         if isinstance(self.action_space, spaces.Discrete):
             return self._discrete_actions(count, action_mask), state
         space = self.action_space
@@ -94,7 +100,7 @@ class RandomPolicy(AbstractAgent):
     def action_probabilities(
         self, action_mask: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
-        """(A,) or (B, A) the policy itself, for exact evaluation; finite actions only.
+        """(A,) or (B, A) the policy itself, for exact evaluation; Discrete actions only.
 
         Raises:
             TypeError: The action space is not Discrete.
@@ -136,6 +142,10 @@ class RandomPolicy(AbstractAgent):
         agent._rng.bit_generator.state = header["random_state"]
         return agent
 
+    def _states(self, count: int | None, observation: Any) -> Any:
+        states = StateIndex(self.observation_space)
+        return states.encode(observation) if count is None else states.encode_batch(observation)
+
     def _discrete_actions(
         self, count: int | None, action_mask: NDArray[np.bool_] | None
     ) -> NDArray[np.int64] | np.int64:
@@ -159,3 +169,17 @@ def _batch_size(space: gymnasium.Space[Any], observation: Any) -> int | None:
         return _batch_size(space.spaces[0], observation[0])
     shape = np.shape(observation)
     return shape[0] if len(shape) > len(space.shape or ()) else None
+
+
+def _allowed_actions(env: gymnasium.Env[Any, Any]) -> NDArray[np.bool_] | None:
+    """(S, A) by observation, where the environment's model forbids some actions; else None."""
+    try:
+        mdp = TabularMDP.from_env(env)
+    except ValueError:
+        return None
+    if mdp.action_mask is None:
+        return None
+    allowed = np.zeros((mdp.num_observations, mdp.num_actions), dtype=np.bool_)
+    shown = mdp.observation_index
+    allowed[np.arange(mdp.num_states) if shown is None else shown] = mdp.action_mask
+    return allowed

@@ -82,7 +82,7 @@ def model_from_arrays(
 
 def _transition_rows(transitions: Any) -> tuple[_Rows, int, int]:
     """The transition rows, S and A, whatever form they came in."""
-    if sparse.issparse(transitions):
+    if _is_sparse(transitions):
         num_rows, num_states = transitions.shape
         if num_states < 1 or num_rows < 1 or num_rows % num_states:
             raise ValueError(
@@ -109,27 +109,34 @@ def _transition_rows(transitions: Any) -> tuple[_Rows, int, int]:
     return _dense_rows(dense.reshape(-1, num_states)), num_states, num_actions
 
 
+def _is_sparse(value: Any) -> bool:
+    return bool(sparse.issparse(value))
+
+
 def _is_per_action(value: Any) -> bool:
     """Whether this is a sequence of matrices; nested lists of numbers are one dense array."""
     return (
         isinstance(value, list | tuple)
         and len(value) > 0
-        and all(sparse.issparse(item) or isinstance(item, np.ndarray) for item in value)
+        and all(_is_sparse(item) or isinstance(item, np.ndarray) for item in value)
         and all(item.ndim == 2 for item in value)
     )
 
 
-def _as_matrix(matrix: Any) -> sparse.csr_array[Any]:
-    return sparse.csr_array(matrix, dtype=np.float64)
+def _as_matrix(matrix: Any) -> Any:
+    """The matrix with sorted rows and without duplicates; the caller's own is not touched."""
+    csr = sparse.csr_array(matrix, dtype=np.float64)
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    return csr
 
 
 def _sparse_rows(matrix: Any) -> _Rows:
     """Rows of a sparse matrix, sorted and without duplicates, in arrays of their own."""
     csr = sparse.csr_array(matrix, dtype=np.float64, copy=not isinstance(matrix, sparse.coo_array))
     csr.sum_duplicates()
-    return _Rows(
-        csr.indptr.astype(np.int64), csr.indices.astype(np.int32, copy=False), csr.data
-    )
+    return _Rows(csr.indptr.astype(np.int64), csr.indices.astype(np.int32, copy=False), csr.data)
 
 
 def _dense_rows(matrix: NDArray[np.float64]) -> _Rows:
@@ -145,7 +152,6 @@ def _interleaved(matrices: list[Any]) -> _Rows:
     num_actions, num_states = len(matrices), matrices[0].shape[0]
     lengths = np.empty((num_states, num_actions), dtype=np.int64)
     for action, matrix in enumerate(matrices):
-        matrix.sum_duplicates()
         lengths[:, action] = np.diff(matrix.indptr)
     starts = np.concatenate(([0], np.cumsum(lengths)))
     columns = np.empty(starts[-1], dtype=np.int32)
@@ -166,7 +172,7 @@ def _outcome_rewards(
 ) -> NDArray[np.float64]:
     """(K,) the reward of each transition."""
     full = (num_states * num_actions, num_states)
-    if sparse.issparse(rewards) and rewards.shape != (num_states, num_actions):
+    if _is_sparse(rewards) and rewards.shape != (num_states, num_actions):
         _check_shape(rewards.shape, [full, (num_states, num_actions)], num_states, num_actions)
         return _matched(_sparse_rows(rewards), rows)
     if _is_per_action(rewards):
@@ -179,7 +185,7 @@ def _outcome_rewards(
                     f"{action} of {len(matrices)}"
                 )
         return _matched(_interleaved(matrices), rows)
-    dense = np.asarray(rewards.toarray() if sparse.issparse(rewards) else rewards, np.float64)
+    dense = np.asarray(rewards.toarray() if _is_sparse(rewards) else rewards, np.float64)
     pairs = (num_states, num_actions)
     shapes = [(num_states,), pairs, (*pairs, num_states)]
     _check_shape(dense.shape, shapes, num_states, num_actions)

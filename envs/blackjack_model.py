@@ -1,8 +1,8 @@
 r"""The exact model of Gymnasium's Blackjack, which keeps no table of its own.
 
 Cards come from an infinite deck: an ace to a nine with probability 1/13 each, a ten with 4/13. A
-state is what the environment shows, (player's sum, dealer's card, usable ace), and, under the
-rules that pay for it, whether the player holds a *natural* (an ace and a ten at once): the observation
+state is what the environment shows, (player's sum, dealer's card, usable ace), and, where the
+rules pay for it, whether the player holds a *natural* (an ace and a ten at once): the observation
 does not tell a natural from a 21 that was drawn. With :math:`t` the player's sum and
 :math:`D` the dealer's final one (0 when bust, :math:`D \sim p(\cdot \mid \text{card})` by drawing
 to 17), sticking pays
@@ -27,6 +27,7 @@ from typing import TypeAlias
 import numpy as np
 
 from .mdp import TabularMDP
+from .outcome_models import compress_outcomes
 
 __all__ = ["blackjack_model"]
 
@@ -78,8 +79,8 @@ def blackjack_model(
         for card in _DECK:
             state = _natural_state(card)
             outcomes.append([_stick_natural(state, card, sab), _hit(21, card, 1)])
-    return TabularMDP.from_outcomes(
-        outcomes,
+    return TabularMDP(
+        **compress_outcomes(outcomes),
         initial_distribution=_deal(naturals_pay),
         max_episode_steps=max_episode_steps,
         observation_index=index if naturals_pay else None,

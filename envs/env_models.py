@@ -1,7 +1,7 @@
 r"""The exact models of Gymnasium environments that tell them.
 
 Toy text's environments keep their model in an attribute ``P``,
-``P[s][a] = [(probability, next state, reward, terminated), ...]``, with traps that are handled here:
+``P[s][a] = [(probability, next state, reward, terminated), ...]``, with traps handled here:
 
 * wrappers do not forward ``P``, so it is read from ``unwrapped``, and only through wrappers that
   change neither observations nor rewards nor actions;
@@ -111,8 +111,8 @@ def _step_cap(env: gymnasium.Env[Any, Any]) -> int | None:
         ):
             raise ValueError(
                 f"expected wrappers that leave the model as it is, got {kind.__name__}, which may "
-                f"change observations, rewards or actions: use TabularMDP.estimate for the wrapped "
-                f"environment, or from_env(env.unwrapped) for the one inside"
+                f"change observations, rewards or actions: use TabularMDP.estimate for the "
+                f"wrapped environment, or from_env(env.unwrapped) for the one inside"
             )
         if isinstance(env, wrappers.TimeLimit):
             caps.append(int(env._max_episode_steps))
@@ -123,7 +123,9 @@ def _step_cap(env: gymnasium.Env[Any, Any]) -> int | None:
 def _no_model(env: gymnasium.Env[Any, Any], name: str, why: str) -> str:
     hint = "TabularMDP.estimate makes a model from samples"
     if isinstance(env.observation_space, spaces.Box):
-        hint += ", once gymagine.envs.discretize(env, bins=...) has made the observations countable"
+        hint += (
+            ", once gymagine.envs.discretize(env, bins=...) has made the observations countable"
+        )
     return f"expected an environment that tells its model, got {name}: {why}; {hint}"
 
 

@@ -10,7 +10,7 @@ from gymnasium.envs.registration import EnvSpec
 
 __all__ = ["EnvLike", "make_env"]
 
-EnvLike: TypeAlias = "str | EnvSpec | gymnasium.Env[Any, Any]"
+EnvLike: TypeAlias = str | EnvSpec | gymnasium.Env[Any, Any]
 
 
 def make_env(env: EnvLike) -> gymnasium.Env[Any, Any]:
@@ -24,13 +24,14 @@ def make_env(env: EnvLike) -> gymnasium.Env[Any, Any]:
         TypeError: The thing is none of the three.
         gymnasium.error.DependencyNotInstalled: The environment needs a package that is missing.
     """
-    if isinstance(env, gymnasium.Env):
-        return env
-    if not isinstance(env, str | EnvSpec):
-        kind = "its class" if isinstance(env, type) else type(env).__name__
+    given: object = env
+    if isinstance(given, gymnasium.Env):
+        return given
+    if not isinstance(given, str | EnvSpec):
+        kind = "its class" if isinstance(given, type) else type(given).__name__
         raise TypeError(f"expected an environment, its id or its spec, got {kind}")
     try:
-        return gymnasium.make(env)
+        return gymnasium.make(given)
     except gymnasium.error.UnregisteredEnv as error:
         near = difflib.get_close_matches(str(env), gymnasium.registry, n=1)
         hint = f"; did you mean {near[0]}?" if near else f": {error}"

@@ -5,8 +5,8 @@ Of :math:`n(s, a)` tries of a pair, :math:`n(s, a, s', r, \text{terminated})` ha
 .. math:: \hat p(s', r, \text{terminated} \mid s, a)
           = \frac{n(s, a, s', r, \text{terminated})}{n(s, a)} ;
 
-the initial distribution is the relative frequency of the first states. A truncated transition counts
-as what it is, one that goes on; the next episode starts at a reset.
+the initial distribution is the relative frequency of the first states. A truncated transition
+counts as what it is, one that goes on; the next episode starts at a reset.
 
 References:
     R. S. Sutton (1990), Integrated Architectures for Learning, Planning, and Reacting Based on
@@ -156,14 +156,14 @@ def _counted(
 ) -> TabularMDP:
     num_rows = num_states * num_actions
     order = np.lexsort((samples.terminated, samples.rewards, samples.next_states, samples.rows))
-    columns = [
-        values[order]
-        for values in (samples.rows, samples.next_states, samples.rewards, samples.terminated)
-    ]
-    new = np.any([np.diff(column.astype(np.float64)) != 0 for column in columns], axis=0)
+    rows, next_states = samples.rows[order], samples.next_states[order]
+    rewards, terminated = samples.rewards[order], samples.terminated[order]
+    columns: tuple[NDArray[Any], ...] = (rows, next_states, rewards, terminated)
+    new = np.any([column[1:] != column[:-1] for column in columns], axis=0)
     heads = np.flatnonzero(np.concatenate(([True], new)))
     counts = np.diff(np.concatenate((heads, [len(order)])))
-    rows, next_states, rewards, terminated = (column[heads] for column in columns)
+    rows, next_states = rows[heads], next_states[heads]
+    rewards, terminated = rewards[heads], terminated[heads]
     unseen = _unseen(rows, num_rows)
     tries = np.bincount(samples.rows, minlength=num_rows)
     probabilities = counts / tries[rows]

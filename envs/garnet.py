@@ -10,13 +10,13 @@ the standard normal distribution, independently of all else. So the expected rew
 mean 0 and variance :math:`2 / (b + 1)`.
 
 References:
-    T. W. Archibald, K. I. M. McKinnon and L. C. Thomas (1995), On the Generation of Markov Decision
-    Processes, Journal of the Operational Research Society 46(3), 354-361.
+    T. W. Archibald, K. I. M. McKinnon and L. C. Thomas (1995), On the Generation of Markov
+    Decision Processes, Journal of the Operational Research Society 46(3), 354-361.
     S. Bhatnagar, R. S. Sutton, M. Ghavamzadeh and M. Lee (2009), Natural Actor-Critic Algorithms,
     Automatica 45(11), section 7 (the problems Garnet(n, m, b); here without noise around the
     rewards).
-    R. W. Floyd, in J. Bentley (1987), Programming Pearls: A Sample of Brilliance, Communications of
-    the ACM 30(9), 754-757 (drawing without replacement).
+    R. W. Floyd, in J. Bentley (1987), Programming Pearls: A Sample of Brilliance, Communications
+    of the ACM 30(9), 754-757 (drawing without replacement).
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ def _subsets(
     are the first entries of shuffled rows.
     """
     if size * size > 8 * num_states:
-        shuffled = rng.permuted(np.tile(np.arange(num_states, dtype=np.int32), (num_rows, 1)), 1)
+        everything = np.tile(np.arange(num_states, dtype=np.int32), (num_rows, 1))
+        shuffled = rng.permuted(everything, axis=1)
         return np.sort(shuffled[:, :size], axis=1)
     columns = np.empty((size, num_rows), dtype=np.int32)
     for place, limit in enumerate(range(num_states - size, num_states)):

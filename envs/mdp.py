@@ -7,8 +7,9 @@ next state, the reward of that outcome, and whether it terminates the episode,
 
 The outcomes of all pairs lie one after another in flat arrays (compressed sparse rows): those of
 the pair :math:`(s, a)` stand at ``row_starts[s * A + a] : row_starts[s * A + a + 1]``. A
-terminated outcome contributes its reward and nothing of the next state's value, whatever that state's own
-rows say: Gymnasium's goal and cliff cells are not absorbing, so a planner must go by this flag.
+terminated outcome contributes its reward and nothing of the next state's value, whatever that
+state's own rows say: Gymnasium's goal and cliff cells are not absorbing, so a planner must go by
+this flag.
 
 Symbols: S states, A actions, K outcomes in all.
 
@@ -31,6 +32,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from numpy.typing import ArrayLike, NDArray
 
 from ..storage import read_arrays, write_arrays
+from .environments import EnvLike
 from .grid_layout import GridLayout
 from .mdp_validation import (
     canonical_rows,
@@ -40,7 +42,6 @@ from .mdp_validation import (
 )
 
 if TYPE_CHECKING:
-    import gymnasium
     from scipy.sparse import csr_array
 
 __all__ = ["FloatArray", "TabularMDP"]
@@ -177,11 +178,11 @@ class TabularMDP:
         Args:
             transitions: (S, A, S) dense probabilities, or one sparse matrix of shape (S * A, S)
                 with row s * A + a, or a sequence of A sparse or dense (S, S) matrices.
-            rewards: (S,) for leaving each state, (S, A), or (S, A, S) dense, or in the sparse forms
-                of ``transitions``.
+            rewards: (S,) for leaving each state, (S, A), or (S, A, S) dense, or in the sparse
+                forms of ``transitions``.
             terminal_states: Indices, or an (S,) boolean mask, of states whose entering terminates
-                the episode; their own rows, whatever they hold (zeros will do), become a terminated
-                loop without reward.
+                the episode; their own rows, whatever they hold (zeros will do), become a
+                terminated loop without reward.
             initial_distribution: (S,) probabilities, or one index; None is uniform over the states
                 that are not terminal.
             action_mask: (S, A) which actions are allowed, or None where all are. What the arrays
@@ -213,7 +214,7 @@ class TabularMDP:
     @classmethod
     def from_env(
         cls,
-        env: str | gymnasium.Env[Any, Any],
+        env: EnvLike,
         *,
         initial_distribution: ArrayLike | int | None = None,
     ) -> TabularMDP:
@@ -223,18 +224,21 @@ class TabularMDP:
         convention, and for Blackjack, whose model is built from its rules.
 
         Args:
-            env: An id or an environment. Wrappers that limit, record, draw or check are looked
-                through; the outermost time limit gives ``max_episode_steps``.
+            env: An id, a spec or an environment. Wrappers that limit, record, draw or check are
+                looked through; the least time limit, or the registered one, gives
+                ``max_episode_steps``. Of an environment whose model changes with time, the one
+                in force.
             initial_distribution: Overrides the environment's own, and is needed where it has none.
 
         Raises:
             ValueError: The environment tells no model (`estimate` makes one from samples), or a
-                wrapper may change observations, rewards or actions, so that the model would not be
-                that of the wrapped environment.
+                wrapper may change observations, rewards or actions, so that the model would not
+                be that of the wrapped environment.
+            TypeError: ``env`` is none of the three.
 
         Example:
             >>> TabularMDP.from_env("FrozenLake-v1")
-            TabularMDP('FrozenLake-v1', states=16, actions=4, outcomes=105)
+            TabularMDP('FrozenLake-v1', states=16, actions=4, outcomes=148)
         """
         from .env_models import model_from_env
 
@@ -243,7 +247,7 @@ class TabularMDP:
     @classmethod
     def estimate(
         cls,
-        env: str | gymnasium.Env[Any, Any],
+        env: EnvLike,
         *,
         num_steps: int,
         seed: int,
@@ -252,7 +256,7 @@ class TabularMDP:
         """Estimate a model from the frequencies of sampled transitions.
 
         Args:
-            env: An id or an environment with finite observation and action spaces.
+            env: An id, a spec or an environment, with finite observation and action spaces.
             num_steps: Environment steps to take, at least 1.
             seed: Seeds the environment and the actions, in independent streams.
             policy: (S, A) action probabilities; None is uniform.
@@ -262,9 +266,9 @@ class TabularMDP:
             reward; a warning says how many there are.
 
         Raises:
-            ValueError: A space is not finite, ``num_steps`` is not positive, ``policy`` is none, or
-                the environment gives an observation outside its space or a reward that is not
-                finite.
+            ValueError: A space is not finite, ``num_steps`` is not positive, ``policy`` is no
+                policy, or the environment gives an observation outside its space or a reward that
+                is not finite.
         """
         from .estimated_models import estimate_model
 

@@ -1,7 +1,7 @@
 """What makes compressed rows a decision process, checked with errors that name the place.
 
-Models have up to 10^7 outcomes and more, so the checks are vectorised and leave no temporary arrays
-larger than a byte per outcome; sorting goes chunk by chunk.
+Models have up to 10^7 outcomes and more, so the checks are vectorised and make no temporary arrays
+larger than a byte per outcome or a number per pair; sorting goes chunk by chunk.
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ def _check_options(mdp: TabularMDP) -> None:
         )
 
 
-def _check_observation_index(index: NDArray[np.int64] | None, num_states: int) -> None:
+def _check_observation_index(index: Any, num_states: int) -> None:
     if index is None:
         return
     if not isinstance(index, np.ndarray) or index.dtype != np.int64:
@@ -273,4 +273,4 @@ def _check_observation_index(index: NDArray[np.int64] | None, num_states: int) -
         )
     if (index < 0).any():
         state = int(np.argmax(index < 0))
-        raise ValueError(f"state {state}: expected an observation of at least 0, got {index[state]}")
+        raise ValueError(f"state {state}: expected an observation from 0 up, got {index[state]}")

@@ -9,6 +9,7 @@ with every coordinate counted from 0 whatever the space's ``start``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ class StateIndex:
         num_states: How many elements the space has.
 
     Raises:
-        ValueError: The space is not finite; the message names `DiscretizeObservation`.
+        ValueError: The space is not finite (the message names `discretize`), empty, or has more
+            than 2^31 - 1 elements.
 
     Example:
         >>> index = StateIndex(spaces.Tuple((spaces.Discrete(3), spaces.Discrete(2, start=5))))
@@ -38,11 +40,13 @@ class StateIndex:
     def __init__(self, space: spaces.Space[Any]) -> None:
         self.space = space
         self._sizes, self._starts = _radices(space)
-        total = 1
-        for size in self._sizes:
-            total *= size
+        if not self._sizes:
+            raise ValueError(f"expected a space of at least one coordinate, got {space}")
+        total = math.prod(self._sizes)
         if total > np.iinfo(np.int32).max:
-            raise ValueError(f"expected a space of at most 2^31 elements, got {total} in {space}")
+            raise ValueError(
+                f"expected a space of at most 2^31 - 1 elements, got {total} in {space}"
+            )
         self.num_states = total
         weights = [1] * len(self._sizes)
         for axis in reversed(range(len(self._sizes) - 1)):
@@ -73,12 +77,16 @@ class StateIndex:
         """
         columns = _columns(self.space, observations)
         total = np.zeros(len(columns[0]), dtype=np.int64)
-        for column, weight in zip(columns, self._weights, strict=True):
-            total += column.astype(np.int64) * weight
-        return total - self._offset
+        # the start goes first: a small unsigned or a far start would overflow in the product
+        for column, start, weight in zip(columns, self._starts, self._weights, strict=True):
+            total += (column.astype(np.int64) - start) * weight
+        return total
 
     def decode(self, index: int) -> Any:
-        """The element with this number, of the type that the space's own samples have.
+        """The element with this number: the inverse of `encode`.
+
+        Discrete gives a plain int, MultiDiscrete and MultiBinary an array of the space's dtype and
+        shape, Tuple a tuple.
 
         Raises:
             IndexError: ``index`` is outside [0, num_states).
@@ -126,7 +134,7 @@ def _columns(space: spaces.Space[Any], observations: Any) -> list[NDArray[Any]]:
         parts = zip(space.spaces, observations, strict=True)
         return [column for part, batch in parts for column in _columns(part, batch)]
     batch = np.asarray(observations)
-    return list(batch.reshape(len(batch), -1).T)
+    return list(batch.reshape(len(batch), math.prod(space.shape or ())).T)
 
 
 def _assemble(space: spaces.Space[Any], values: Any) -> Any:
@@ -134,6 +142,6 @@ def _assemble(space: spaces.Space[Any], values: Any) -> Any:
         return tuple(_assemble(part, values) for part in space.spaces)
     if isinstance(space, spaces.Discrete):
         return int(next(values))
-    count = int(np.prod(space.shape or (1,)))
-    flat = np.array([next(values) for _ in range(count)], dtype=space.dtype)
-    return flat.reshape(space.shape or ())
+    shape = space.shape or ()
+    flat = np.array([next(values) for _ in range(math.prod(shape))], dtype=space.dtype)
+    return flat.reshape(shape)

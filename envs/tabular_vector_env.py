@@ -211,13 +211,13 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
 
     # ---- what Gymnasium does not ask for --------------------------------------------------------
 
-    @property
-    def np_random(self) -> tuple[np.random.Generator | None, ...]:  # type: ignore[override]
+    @property  # type: ignore[misc]  # read-only, as in SyncVectorEnv
+    def np_random(self) -> tuple[np.random.Generator | None, ...]:  # type: ignore[override]  # as SyncVectorEnv
         """The generators; each is up to 128 numbers ahead of its copy."""
         return tuple(self._generators)
 
     @property
-    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # as SyncVectorEnv
         """The seed of each copy, -1 before the first reset."""
         return tuple(self._seeds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from .plot_style import GREY, AgentStyle, agent_styles, label_right, new_panels, steps_axis, tidy
+from .plot_style import (
+    GREY,
+    AgentStyle,
+    agent_styles,
+    band_alpha,
+    criterion_label,
+    label_right,
+    new_panels,
+    steps_axis,
+    tidy,
+)
 from .results import Comparison
 from .statistics import (
     common_grid,
@@ -24,6 +34,8 @@ from .summary import normalised_scores
 __all__ = ["draw_learning_curves", "draw_profiles"]
 
 _HEIGHT = 3.6
+_LEVEL = "dashdot"
+_FLATTENED = 25.0
 
 
 @dataclass(frozen=True)
@@ -65,9 +77,11 @@ def draw_learning_curves(comparison: Comparison, rng: np.random.Generator) -> Fi
         if alone:
             ends = [(b.agent, float(b.middle[-1]), styles[b.agent].colour) for b in bands]
             label_right(axes, [*references, *ends], _HEIGHT * 0.8)
-    figure.supylabel("return", fontsize=9)
+    figure.supylabel(criterion_label(comparison), fontsize=9)
     if not alone:
-        _legend(figure, comparison, styles, references=True)
+        with_curve = {run.agent for run in finished if run.curve_steps}
+        levels = {a: replace(s, dashes=_LEVEL) for a, s in styles.items() if a not in with_curve}
+        _legend(figure, comparison, {**styles, **levels}, references=True)
     return figure
 
 
@@ -87,18 +101,22 @@ def draw_profiles(comparison: Comparison, rng: np.random.Generator) -> Figure:
         if all(task.size for task in by_task):
             scores[agent] = by_task
     lowest = min((float(task.min()) for tasks in scores.values() for task in tasks), default=0.0)
-    thresholds = np.linspace(max(-0.25, min(0.0, lowest)), 1.0, 401)
-    for agent, tasks in scores.items():
+    # every profile is 1 below the lowest score: that part of the axis would show nothing
+    thresholds = np.linspace(max(-0.25, min(0.95, lowest - 0.1 * abs(1.0 - lowest))), 1.0, 401)
+    order = sorted(scores, key=lambda a: -interquartile_mean(np.concatenate(scores[a])))
+    for agent in order:
+        tasks = scores[agent]
         low, middle, high = profile_intervals(tasks, thresholds, rng=rng)
         style = styles[agent]
         axes.plot(thresholds, middle, color=style.colour, linestyle=style.dashes, linewidth=1.8)
-        axes.fill_between(thresholds, low, high, color=style.colour, alpha=0.13, linewidth=0)
+        alpha = band_alpha(len(order))
+        axes.fill_between(thresholds, low, high, color=style.colour, alpha=alpha, linewidth=0)
     tidy(axes)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(thresholds[0], thresholds[-1])
     axes.set_xlabel("normalised return τ (0: random policy, 1: optimum)", fontsize=9)
     axes.set_ylabel("share of runs above τ", fontsize=9)
-    _legend(figure, comparison, {a: styles[a] for a in scores}, references=False)
+    _legend(figure, comparison, {a: styles[a] for a in order}, references=False)
     return figure
 
 
@@ -130,12 +148,13 @@ def _draw_bands(axes: Axes, bands: list[_Band], styles: dict[str, AgentStyle]) -
             band.steps,
             band.middle,
             color=style.colour,
-            linestyle="dashdot" if band.is_level else style.dashes,
+            linestyle=_LEVEL if band.is_level else style.dashes,
             linewidth=1.4 if band.is_level else 1.8,
         )
         if not band.is_level and np.isfinite(band.low).all():
+            alpha = band_alpha(len(bands))
             axes.fill_between(
-                band.steps, band.low, band.high, color=style.colour, alpha=0.15, linewidth=0
+                band.steps, band.low, band.high, color=style.colour, alpha=alpha, linewidth=0
             )
     axes.set_xlim(min(b.steps[0] for b in bands), max(b.steps[-1] for b in bands))
 
@@ -148,7 +167,7 @@ def _limit(axes: Axes, bands: list[_Band], comparison: Comparison, environment: 
     optimum = comparison.optimum.get(environment)
     high = max([*map(float, tops), *([] if optimum is None else [optimum])])
     low, settled = min(map(float, ends)), min(late)
-    if high - low > 4 * (high - settled) > 0:
+    if high - low > _FLATTENED * (high - settled) > 0:
         low = high - 1.3 * (high - settled)
     control = comparison.control.get(environment)
     if control is not None and control < low and high - control < 1.5 * (high - low):

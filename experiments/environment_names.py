@@ -62,7 +62,7 @@ class EnvironmentName:
         """
         from gymnasium.error import Error
 
-        from ..agents.agent import make_env
+        from ..envs.environments import make_env
 
         spec = _find_spec(self.id)
         kwargs = {**spec.kwargs, **self.options}

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -34,7 +33,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
-from ..agents.agent import AbstractAgent, EnvLike, make_env
+from ..envs.environments import EnvLike, make_env
 from .environment_names import EnvironmentName
 
 if TYPE_CHECKING:
@@ -215,7 +214,6 @@ class _Play:
         self._begun = 0
         self._episode: list[int | None] = [None] * len(envs)
         self._observation: list[Any] = [None] * len(envs)
-        self._mask: list[Any] = [None] * len(envs)
 
     def run(self, deterministic: bool) -> None:
         for place in range(len(self.envs)):
@@ -234,25 +232,17 @@ class _Play:
         if self._begun == len(self.seeds):
             self._episode[place] = None  # its last observation stays in the batch, unused
             return
-        observation, info = self.envs[place].reset(seed=self.seeds[self._begun])
+        self._observation[place], _ = self.envs[place].reset(seed=self.seeds[self._begun])
         self._episode[place] = self._begun
         self._begun += 1
-        self._see(place, observation, info)
-
-    def _see(self, place: int, observation: Any, info: Mapping[str, Any]) -> None:
-        self._observation[place] = observation
-        self._mask[place] = info.get("action_mask")
 
     def _predict(
         self, memory: Any, episode_start: NDArray[np.bool_], deterministic: bool
     ) -> tuple[Any, Any]:
         space = self.envs[0].observation_space
         batch = concatenate(space, self._observation, create_empty_array(space, len(self.envs)))
-        masks: dict[str, Any] = {}
-        if isinstance(self.predictor, AbstractAgent) and self._mask[0] is not None:
-            masks["action_mask"] = np.asarray(self._mask, dtype=np.bool_)
         actions, memory = self.predictor.predict(
-            batch, state=memory, episode_start=episode_start, deterministic=deterministic, **masks
+            batch, state=memory, episode_start=episode_start, deterministic=deterministic
         )
         return iterate(self.envs[0].action_space, actions), memory
 
@@ -260,7 +250,8 @@ class _Play:
         """Whether the episode at this place is over."""
         episode = self._episode[place]
         assert episode is not None
-        observation, reward, terminated, truncated, info = self.envs[place].step(action)
+        observation, reward, terminated, truncated, _ = self.envs[place].step(action)
+        self._observation[place] = observation
         step = int(self.lengths[episode])
         if not math.isfinite(reward):
             raise ValueError(
@@ -269,7 +260,6 @@ class _Play:
             )
         self.returns[episode] += self.discount**step * float(reward)
         self.lengths[episode] = step + 1
-        self._see(place, observation, info)
         capped = step + 1 >= self.max_steps
         self.num_capped += capped and not (terminated or truncated)
         return bool(terminated or truncated or capped)

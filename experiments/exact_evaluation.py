@@ -7,8 +7,8 @@ A policy :math:`\pi` is evaluated under a cap of H steps by backward recursion,
 
 and its expected return is :math:`\sum_s \mu(s) V_H(s)` with the initial distribution :math:`\mu`.
 Without a cap it is the fixed point. The optimum of the same criterion replaces the sum over
-actions by a maximum. Under a cap, the best policy depends on the time to go and beats every stationary one:
-FrozenLake's 0.7442 against 0.7402 of the policy that is optimal at a discount of 0.99.
+actions by a maximum. Under a cap, the best policy depends on the time to go and beats every
+stationary one: FrozenLake's 0.7442 against 0.7402 of the best at a discount of 0.99.
 
 An agent is read by asking it for its action in every state at once, so that any agent with a
 memoryless policy over finite observations, a network's too, is evaluated without noise.
@@ -29,11 +29,11 @@ import numpy as np
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
-from ..agents.agent import AbstractAgent
 from ..agents.planning.backward_induction import backward_induction
 from ..agents.planning.policy_evaluation import policy_evaluation
 from ..agents.planning.solve import solve
 from ..agents.random_policy import RandomPolicy
+from ..agents.tabular.learner import AbstractTabularAgent
 from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
 from .environment_names import EnvironmentName
@@ -79,26 +79,21 @@ def policy_table(
         env: Tells the spaces.
 
     Returns:
-        (S,) actions, or (S, A) probabilities of a random policy. None where the agent has a memory,
-        so that one table does not tell what it does.
+        (S,) actions, or (S, A) probabilities of a random policy. None where the agent has a
+        memory, so that one table does not tell what it does.
     """
     shown = np.arange(mdp.num_states) if mdp.observation_index is None else mdp.observation_index
     if isinstance(agent, RandomPolicy):
         return agent.action_probabilities(mdp.allowed)
+    if isinstance(agent, AbstractTabularAgent):
+        return agent.policy[shown]
     states = StateIndex(env.observation_space)
     items = [states.decode(index) for index in range(mdp.num_observations)]
     batch = concatenate(
         env.observation_space, items, create_empty_array(env.observation_space, len(items))
     )
-    masks: dict[str, Any] = {}
-    if isinstance(agent, AbstractAgent) and mdp.action_mask is not None:
-        first_state = np.zeros(len(items), dtype=np.int64)
-        first_state[shown[::-1]] = np.arange(mdp.num_states)[::-1]
-        masks["action_mask"] = mdp.allowed[first_state]
     start = np.ones(len(items), dtype=np.bool_)
-    actions, memory = agent.predict(
-        batch, state=None, episode_start=start, deterministic=True, **masks
-    )
+    actions, memory = agent.predict(batch, state=None, episode_start=start, deterministic=True)
     if memory is not None:
         return None
     table: NDArray[np.int64] = StateIndex(env.action_space).encode_batch(actions)[shown]
@@ -136,9 +131,7 @@ def exact_length(
     return exact_return(clock, policy, discount=1.0, horizon=horizon)
 
 
-def optimal_return(
-    mdp: TabularMDP, *, discount: float = 1.0, horizon: int | None = None
-) -> float:
+def optimal_return(mdp: TabularMDP, *, discount: float = 1.0, horizon: int | None = None) -> float:
     """The largest expected return of any policy under the same criterion.
 
     Args:

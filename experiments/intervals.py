@@ -253,7 +253,7 @@ def percentile_bounds(
         Low and high bounds, each (...).
     """
     low, high = np.quantile(values, (0.5 - confidence / 2, 0.5 + confidence / 2), axis=0)
-    return low, high
+    return np.asarray(low), np.asarray(high)
 
 
 def _resampled_statistics(

@@ -12,8 +12,8 @@ adapter adds:
   its step size is 1e-4), which on FrozenLake leaves nothing learned after 50 000 steps. With
   ``preset=auto`` and finite observations `FINITE_PRESETS` replaces some of them; ``preset=none``
   leaves all as they are, and what is given by keyword always wins.
-- *Files without pickle.* The network's weights are saved, as safetensors. Optimiser and replay buffer are
-  not, so that a peer cannot be resumed: that is Stable-Baselines3's own limit.
+- *Files without pickle.* The network's weights are saved, as safetensors. Optimiser and replay
+  buffer are not, so that a peer cannot be resumed: that is Stable-Baselines3's own limit.
 
 References:
     A. Raffin et al. (2021), Stable-Baselines3: Reliable Reinforcement Learning Implementations,
@@ -46,7 +46,8 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Conve
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from ..agents.agent import AbstractAgent, Callback, EnvLike, build_config, make_env
+from ..agents.agent import AbstractAgent, Callback, build_config
+from ..envs.environments import EnvLike, make_env
 from ..storage import read_arrays, write_arrays
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ __all__ = ["FINITE_PRESETS", "AbstractPeer", "peer_agent"]
 _log = logging.getLogger(__name__)
 _FORMAT = "gymagine-peer-1"
 _NOT_OURS = {"policy", "env", "seed", "device", "verbose", "tensorboard_log"}
+_PRESET_HELP = "auto: settings made for finite observations; none: the library's own defaults."
+_LAYERS_HELP = "Widths of the network's hidden layers; None is the library's choice."
+_DEVICE_HELP = "Of torch; auto is the CPU unless observations are images."
 _SIMPLE = (bool, int, float, str, type(None))
 
 FINITE_PRESETS: dict[str, dict[str, Any]] = {
@@ -298,37 +302,13 @@ def _config_of(algorithm: type[BaseAlgorithm]) -> type[Any]:
     described = dict(
         re.findall(r":param (\w+):\s*((?:.|\n)*?)(?=\n\s*:|\Z)", algorithm.__doc__ or "")
     )
-    hints = typing.get_type_hints(algorithm.__init__)
     entries: list[Any] = [
-        (
-            "preset",
-            Annotated[
-                str,
-                tyro.conf.arg(
-                    help="auto: FINITE_PRESETS on finite observations; none: the library's own defaults."
-                ),
-            ],
-            "auto",
-        ),
-        (
-            "net_arch",
-            Annotated[
-                tuple[int, ...] | None,
-                tyro.conf.arg(help="Hidden layers of the network; None is the library's."),
-            ],
-            None,
-        ),
-        (
-            "device",
-            Annotated[
-                str,
-                tyro.conf.arg(help="Of torch; auto is the CPU unless observations are images."),
-            ],
-            "auto",
-        ),
+        ("preset", Annotated[str, tyro.conf.arg(help=_PRESET_HELP)], "auto"),
+        ("net_arch", Annotated[tuple[int, ...] | None, tyro.conf.arg(help=_LAYERS_HELP)], None),
+        ("device", Annotated[str, tyro.conf.arg(help=_DEVICE_HELP)], "auto"),
     ]
     for name, parameter in inspect.signature(algorithm.__init__).parameters.items():
-        kind = _simple_part(hints.get(name), parameter.default)
+        kind = _simple_part(parameter.annotation, parameter.default)
         if name in _NOT_OURS or name.startswith("_") or kind is None:
             continue
         text = " ".join(described.get(name, "").split())

@@ -24,6 +24,8 @@ __all__ = [
     "GREY",
     "AgentStyle",
     "agent_styles",
+    "band_alpha",
+    "criterion_label",
     "label_right",
     "new_panels",
     "spread",
@@ -60,6 +62,16 @@ def agent_styles(comparison: Comparison) -> dict[str, AgentStyle]:
         colour = _COLOURS[index % len(_COLOURS)]
         styles[agent] = AgentStyle(colour, _DASHES[group], _MARKERS[group])
     return styles
+
+
+def band_alpha(num_bands: int) -> float:
+    """Opacity of bands of which so many may overlap."""
+    return 0.18 if num_bands <= 4 else 0.12 if num_bands <= 7 else 0.07
+
+
+def criterion_label(comparison: Comparison) -> str:
+    """The criterion as an axis label, or just ``return`` where it is too long for one."""
+    return comparison.criterion if len(comparison.criterion) <= 60 else "return"
 
 
 def new_panels(

@@ -53,7 +53,7 @@ FINAL_RETURNS = PlannedPlot(
 )
 NORMALISED_RETURNS = PlannedPlot(
     "normalised_returns",
-    "Over environments",
+    "Normalised returns",
     "Interquartile mean of the normalised returns of all environments together (0: random policy, "
     "1: optimum), with a stratified 95 % bootstrap interval.",
 )

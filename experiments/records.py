@@ -32,7 +32,8 @@ from .environment_names import EnvironmentName, folder_name
 from .provenance import provenance
 
 if TYPE_CHECKING:
-    from ..agents.agent import AbstractAgent, EnvLike
+    from ..agents.agent import AbstractAgent
+    from ..envs.environments import EnvLike
 
 __all__ = ["EvaluationPoint", "RunRecord", "RunSettings", "RunStatus", "new_run_folder"]
 

@@ -133,7 +133,8 @@ class Comparison:
         versions: Of the packages used.
 
     Raises:
-        ValueError: There is no run, a run is there twice, or a reference is not finite.
+        ValueError: There is no run, a run is there twice, an environment has no budget, or a
+            reference is not finite.
     """
 
     criterion: str
@@ -156,6 +157,10 @@ class Comparison:
                     "expected one run per environment, agent and seed, got "
                     f"{count} of {agent} on {environment}, seed {seed}"
                 )
+        if isinstance(self.budget, dict):
+            lacking = [name for name in self.environments if name not in self.budget]
+            if lacking:
+                raise ValueError(f"expected a budget for {', '.join(lacking)}, got none")
         for name, references in (("optimum", self.optimum), ("control", self.control)):
             for environment, value in references.items():
                 if value is not None and not math.isfinite(value):

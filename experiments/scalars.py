@@ -39,8 +39,8 @@ class MetricsFile(KVWriter):
     """``metrics.csv``: one line per dump of the logger, a column per tag, blank where absent.
 
     Each line is written at once, so that a killed process leaves at most its last line torn, which
-    `read_rows` passes over. A tag that is new in the middle of a run makes the file be written anew
-    with one column more.
+    `read_rows` passes over. A tag that is new in the middle of a run makes the file be written
+    anew with one column more.
 
     Args:
         path: The file.

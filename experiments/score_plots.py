@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from .plot_style import GREY, agent_styles, new_panels, tidy
+from .plot_style import GREY, agent_styles, criterion_label, new_panels, tidy
 from .results import Comparison
 from .statistics import Interval, mean_interval
 from .summary import Aggregate, aggregate
@@ -47,7 +48,7 @@ def draw_final_returns(comparison: Comparison, rng: np.random.Generator) -> Figu
         _mark_references(axes, comparison, environment)
         _label_rows(axes, order)
         axes.set_title(environment, fontsize=11, loc="left", pad=18)
-    figure.supxlabel("return after training", fontsize=9)
+    figure.supxlabel(f"after training: {criterion_label(comparison)}", fontsize=9)
     return figure
 
 
@@ -67,11 +68,9 @@ def draw_normalised_returns(comparison: Comparison, rng: np.random.Generator) ->
         _draw_interval(axes, row, overall.iqm[agent], style.colour, style.marker)
     axes.axvline(1.0, color="black", linewidth=1.0, linestyle="dashed", zorder=1)
     _label_rows(axes, order)
-    names = f"{len(overall.environments)} environments"
-    axes.set_xlabel(
-        f"normalised return, interquartile mean over {names} (0: random policy, 1: optimum)",
-        fontsize=9,
-    )
+    title = f"Interquartile mean over {len(overall.environments)} environments"
+    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_xlabel("normalised return (0: random policy, 1: optimum)", fontsize=9)
     return figure
 
 
@@ -92,21 +91,23 @@ def draw_improvement(comparison: Comparison, rng: np.random.Generator) -> Figure
     for (x, y), interval in overall.improvement.items():
         values[order.index(x), order.index(y)] = interval.estimate
     image = axes.imshow(np.ma.masked_invalid(values), cmap="PuOr_r", vmin=0.0, vmax=1.0)
-    _annotate(axes, order, overall)
+    _annotate(axes, order, overall, image)
     axes.set_xticks(range(len(order)), order, rotation=40, ha="left", rotation_mode="anchor")
     axes.set_yticks(range(len(order)), order)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=9)
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0.0, 0.5, 1.0])
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.03, ticks=[0.0, 0.5, 1.0])
     bar.set_label("P(row beats column)", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
     return figure
 
 
-def _annotate(axes: Axes, order: list[str], overall: Aggregate) -> None:
+def _annotate(axes: Axes, order: list[str], overall: Aggregate, image: AxesImage) -> None:
     for (x, y), interval in overall.improvement.items():
+        red, green, blue, _ = image.to_rgba(np.array([interval.estimate]))[0]
+        luminance = 0.299 * red + 0.587 * green + 0.114 * blue
         decided = interval.is_known and not interval.low <= 0.5 <= interval.high
         axes.text(
             order.index(y),
@@ -116,7 +117,7 @@ def _annotate(axes: Axes, order: list[str], overall: Aggregate) -> None:
             va="center",
             fontsize=8.5,
             fontweight="bold" if decided else "normal",
-            color="white" if abs(interval.estimate - 0.5) > 0.33 else "black",
+            color="white" if luminance < 0.45 else "black",
         )
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64, Shaped
@@ -26,9 +26,7 @@ from numpy.typing import NDArray
 from ...envs.mdp import TabularMDP
 from . import bellman_sweeps
 from .error_bounds import UNIT_ROUNDING, value_offsets
-
-if TYPE_CHECKING:
-    from .resting_places import RestingPlaces
+from .resting_places import RestingPlaces
 
 __all__ = ["BellmanOperator", "check_discount", "check_planner_arguments"]
 
@@ -83,6 +81,7 @@ class BellmanOperator:
         largest_reward: Largest absolute reward of an outcome.
         longest_row: Most outcomes of a pair.
         uniform_length: The number of outcomes where all pairs have the same, otherwise 0.
+        terminates: Whether any outcome ends the episode.
         flags: (K,) the terminated flags where the sweeps must read them, otherwise None.
         pinned: (S,) states that only terminated outcomes enter, or None.
         resting: At discount 1 the places where one can stay without reward, or None.
@@ -96,6 +95,7 @@ class BellmanOperator:
     largest_reward: float
     longest_row: int
     uniform_length: int
+    terminates: bool
     flags: Bool[NDArray[np.bool_], " outcomes"] | None
     pinned: Bool[NDArray[np.bool_], " states"] | None
     resting: RestingPlaces | None = None
@@ -119,7 +119,7 @@ class BellmanOperator:
             entered,
         )
         terminates, mixed = bool((entered & 1).any()), bool((entered == 3).any())
-        operator = cls(
+        return cls(
             mdp=mdp,
             discount=float(discount),
             rewards=rewards,
@@ -128,10 +128,11 @@ class BellmanOperator:
             largest_reward=largest,
             longest_row=longest,
             uniform_length=longest if shortest == longest else 0,
+            terminates=terminates,
             flags=mdp.terminated if mixed else None,
             pinned=entered == 1 if terminates and not mixed else None,
+            resting=RestingPlaces.of(mdp, rewards) if discount == 1 else None,
         )
-        return operator
 
     @property
     def num_states(self) -> int:
@@ -156,7 +157,13 @@ class BellmanOperator:
             )
         if self.pinned is not None:
             values[self.pinned] = 0.0
+        if self.resting is not None:
+            self.resting.level(values)
         return values
+
+    @property
+    def _skip(self) -> NDArray[np.bool_] | None:
+        return self.resting.inside if self.resting is not None and self.resting.any else None
 
     def improve(
         self,
@@ -184,21 +191,33 @@ class BellmanOperator:
             mdp.next_states,
             mdp.probabilities,
             self.flags,
-            None,
+            self._skip,
             self.pinned,
             mdp.num_actions,
             self.uniform_length,
             self.discount,
         )
-        return lowest, highest, largest
+        if self.resting is None or not self.resting.any:
+            return lowest, highest, largest
+        self.resting.lead(out, chosen)
+        self.resting.level(out)
+        change = out - values
+        return float(change.min()), float(change.max()), float(np.abs(out).max())
 
     def improve_in_place(
         self,
         values: Float64[Floats, " states"],
         order: Int32[NDArray[np.int32], " states"] | None = None,
     ) -> float:
-        """One Gauss–Seidel sweep in the given order; returns the greatest absolute change."""
-        mdp = self.mdp
+        """One Gauss–Seidel sweep in the given order (None: as numbered).
+
+        Resting places are one state each and come last. Returns the greatest absolute change.
+        """
+        mdp, members = self.mdp, None
+        if self.resting is not None and self.resting.any:
+            members = self.resting.members
+            order = np.arange(self.num_states, dtype=np.int32) if order is None else order
+            order = order[self.resting.labels[order] < 0]
         change: float = bellman_sweeps.improve_in_place(
             values,
             order,
@@ -213,7 +232,33 @@ class BellmanOperator:
             self.uniform_length,
             self.discount,
         )
+        if members is not None and self.resting is not None:
+            old = values[members]
+            values[members] = self.best_values(values, members)
+            self.resting.level(values)
+            change = max(change, float(np.abs(values[members] - old).max()))
         return change
+
+    def best_values(
+        self, values: Float64[Floats, " states"], states: Int64[NDArray[np.int64], " some"]
+    ) -> Float64[Floats, " some"]:
+        """The best pair's value of some states, -inf where all pairs are left out."""
+        mdp = self.mdp
+        out = np.empty(len(states))
+        bellman_sweeps.best_values_of(
+            states,
+            values,
+            out,
+            self.rewards,
+            mdp.row_starts,
+            mdp.next_states,
+            mdp.probabilities,
+            self.flags,
+            self._skip,
+            mdp.num_actions,
+            self.discount,
+        )
+        return out
 
     def action_values(
         self, values: Float64[Floats, " states"]
@@ -232,6 +277,15 @@ class BellmanOperator:
             self.discount,
         )
         return out.reshape(mdp.num_states, mdp.num_actions)
+
+    def without_resting(
+        self, action_values: Float64[Floats, "states actions"]
+    ) -> Float64[Floats, "states actions"]:
+        """The values with those of pairs that stay in a resting place at -inf."""
+        if self._skip is None:
+            return action_values
+        inside = self._skip.reshape(action_values.shape)
+        return np.where(inside, -np.inf, action_values)
 
     def rounding(self, largest_value: float) -> float:
         """How far rounding can move a computed pair's value, values being at most so large."""

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "action_values_of",
+    "best_values_of",
     "count_chosen_outcomes",
     "count_mixed_outcomes",
     "gather_chosen_rows",
@@ -213,7 +214,7 @@ def improve_in_place(
         The greatest absolute change.
     """
     largest = 0.0
-    for position in range(len(values)):
+    for position in range(len(values) if order is None else len(order)):
         state = position if order is None else order[position]
         if pinned is not None:
             if pinned[state]:
@@ -234,6 +235,37 @@ def improve_in_place(
         largest = max(largest, abs(best - values[state]))
         values[state] = best
     return largest
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def best_values_of(
+    states: Ints,
+    values: Floats,
+    out: Floats,
+    rewards: Floats,
+    row_starts: Ints,
+    next_states: Indices,
+    probabilities: Floats,
+    flags: Bools | None,
+    skip: Bools | None,
+    num_actions: int,
+    discount: float,
+) -> None:
+    """Fill ``out`` with the best pair's value of each of ``states``."""
+    for position in range(len(states)):
+        out[position], _ = _best_pair(
+            states[position],
+            values,
+            rewards,
+            row_starts,
+            next_states,
+            probabilities,
+            flags,
+            skip,
+            num_actions,
+            0,
+            discount,
+        )
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -1,17 +1,17 @@
-r"""The last step of every planner: from values, however they were found, to a `Solution` with a bound.
+r"""The last step of every planner: from values, however found, to a `Solution` with a bound.
 
 One more backup of the values gives the action values, the policy, the residual and a proof of how
 far the values are from the truth (`error_bounds` for discounts below 1, `total_reward` for 1). So
-no planner is trusted: an error in one could make it slow, not its bound false.
+no planner is trusted: a mistake in one could make it slow, not its bound false.
 
 Equal actions: actions of a state whose values differ by less than the values' own uncertainty
 (rounding, and twice the error bound but at most 1e-9 of the largest value) count as equal, and the
-lowest is taken, so that planners agree on the policy wherever they can.
+lowest is taken, so that planners agree on the policy wherever they can. At discount 1 an action of
+equal value may go round for ever; there the policy is one that gets away (`resting_places`).
 """
 
 from __future__ import annotations
 
-import logging
 import warnings
 
 import numpy as np
@@ -20,16 +20,36 @@ from numpy.typing import NDArray
 
 from .bellman_operator import BellmanOperator
 from .solution import Solution
+from .total_reward import certify_total_reward
 
-__all__ = ["certify", "greedy_policy", "warn_if_short"]
+__all__ = ["certify", "finish", "greedy_policy", "warn_if_short"]
 
-_logger = logging.getLogger(__name__)
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 _TIE = 1e-9
+
+
+def finish(
+    operator: BellmanOperator,
+    values: Float64[Floats, " states"],
+    *,
+    method: str,
+    sweeps: int,
+    tolerance: float,
+    proven: float = np.inf,
+) -> Solution:
+    """`certify`, and one warning where the solver stopped short of the tolerance."""
+    solution = certify(
+        operator, values, method=method, sweeps=sweeps, tolerance=tolerance, proven=proven
+    )
+    warn_if_short(solution, tolerance, stacklevel=4)
+    return solution
 
 
 def certify(
     operator: BellmanOperator,
-    values: Float64[NDArray[np.float64], " states"],
+    values: Float64[Floats, " states"],
     *,
     method: str,
     sweeps: int,
@@ -40,58 +60,78 @@ def certify(
 
     Args:
         operator: The operator whose fixed point is sought.
-        values: (S,) values, 0 where pinned; changed in place: pinned states get their own value.
+        values: (S,) values, 0 where pinned, equal within resting places; they become the solution's
+            and pinned states get their own value.
         method: The solver's name.
         sweeps: Passes that were made.
         tolerance: Error bound that was asked for.
         proven: A bound of the largest error that the solver has proven already.
 
     Returns:
-        The solution; `converged` says whether the bound is within the tolerance. A solver that did
-        not get there is reported by one warning.
+        The solution; ``converged`` says whether the bound is within the tolerance.
     """
     action_values = operator.action_values(values)
-    best = action_values.max(axis=1)
+    rounding = operator.rounding(float(np.abs(values).max()))
+    outside = operator.without_resting(action_values)
+    best = outside.max(axis=1)
+    if operator.resting is not None:
+        operator.resting.level(best)
+    own = best.copy()
+    if operator.pinned is not None:
+        best[operator.pinned] = 0.0
     change = best - values
-    if operator.pinned is not None:
-        change[operator.pinned] = 0.0
     lowest, highest = float(change.min()), float(change.max())
-    largest = float(np.abs(values).max())
-    lower, upper = operator.offsets(lowest, highest, operator.rounding(largest))
-    error_bound = min(proven, max(-lower, upper)) * max(1.0, operator.greatest_sum)
+    if operator.resting is None:
+        lower, upper = operator.offsets(lowest, highest, rounding)
+        error_bound, nearness = max(-lower, upper), np.inf
+    else:
+        proof = certify_total_reward(operator, values, outside, best, rounding)
+        error_bound, nearness = proof.error_bound, proof.nearness
+    error_bound = min(proven, error_bound) * max(1.0, operator.greatest_sum)
     if operator.pinned is not None:
-        values[operator.pinned] = best[operator.pinned]
-    tie = operator.rounding(largest) + min(2 * error_bound, _TIE * largest)
-    solution = Solution(
+        values[operator.pinned] = own[operator.pinned]
+    tie = rounding + min(2 * error_bound, _TIE * float(np.abs(values).max()))
+    return Solution(
         method=method,
         discount=operator.discount,
         state_values=values,
         action_values=action_values,
-        policy=greedy_policy(action_values, tie),
+        policy=_policy(operator, outside, min(tie, nearness)),
         sweeps=sweeps,
-        residual=max(-lowest, highest, 0.0),
+        residual=max(-lowest, highest) + 0.0,
         error_bound=error_bound,
         converged=error_bound <= tolerance,
     )
-    warn_if_short(solution, tolerance)
-    return solution
 
 
 def greedy_policy(
-    action_values: Float64[NDArray[np.float64], "states actions"], tie: float
-) -> Int64[NDArray[np.int64], " states"]:
+    action_values: Float64[Floats, "states actions"], tie: float
+) -> Int64[Ints, " states"]:
     """(S,) the lowest action whose value is within ``tie`` of the state's best."""
     best = action_values.max(axis=1, keepdims=True)
-    policy: NDArray[np.int64] = np.argmax(action_values >= best - tie, axis=1)
+    policy: Ints = np.argmax(action_values >= best - tie, axis=1)
     return policy
 
 
-def warn_if_short(solution: Solution, tolerance: float) -> None:
-    """Warn once where a solver stopped without the proof that was asked for."""
+def warn_if_short(solution: Solution, tolerance: float, *, stacklevel: int = 3) -> None:
+    """Warn where a solver stopped without the proof that was asked for."""
     if not solution.converged:
         warnings.warn(
-            f"{solution.method} stopped after {solution.sweeps} sweeps with a proven error bound of "
-            f"{solution.error_bound:.3g}, above the tolerance {tolerance:.3g}",
+            f"{solution.method} stopped after {solution.sweeps} sweeps with a proven error bound "
+            f"of {solution.error_bound:.3g}, above the tolerance {tolerance:.3g}",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
+
+
+def _policy(operator: BellmanOperator, outside: Floats, tie: float) -> Ints:
+    policy = greedy_policy(outside, tie)
+    resting = operator.resting
+    if resting is None or not resting.any:
+        return policy
+    own = outside.max(axis=1)
+    chosen = np.arange(len(policy)) * operator.mdp.num_actions + policy
+    chosen[own == -np.inf] = -1
+    own[own <= tie] = np.minimum(own[own <= tie], 0.0)
+    resting.lead(own, chosen)
+    return resting.spread(operator.mdp, chosen)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Float64, Int32, Int64
 from numpy.typing import NDArray
 
 from . import bellman_sweeps
@@ -39,14 +39,12 @@ class PolicyRows:
         next_states: At least ``starts[-1]`` next states.
         probabilities: As many probabilities of going there.
         rewards: (S,) expected rewards.
-        ends: (S,) whether a step from here may end the episode.
     """
 
     starts: Int64[NDArray[np.int64], " states_and_one"]
     next_states: Int32[NDArray[np.int32], " entries"]
     probabilities: Float64[Floats, " entries"]
     rewards: Float64[Floats, " states"]
-    ends: Bool[NDArray[np.bool_], " states"]
 
     @property
     def num_states(self) -> int:
@@ -146,3 +144,32 @@ def chosen_rows(
         rewards,
     )
     return PolicyRows(starts, next_states, probabilities, rewards)
+
+
+def mixed_rows(
+    operator: BellmanOperator, weights: Float64[Floats, "states actions"]
+) -> PolicyRows:
+    """The rows of a policy with these action probabilities."""
+    mdp = operator.mdp
+    flat = np.ascontiguousarray(weights).ravel()
+    starts = np.empty(mdp.num_states + 1, dtype=np.int64)
+    bellman_sweeps.count_mixed_outcomes(
+        flat, mdp.num_actions, mdp.row_starts, mdp.terminated, starts
+    )
+    count = int(starts[-1])
+    rows = PolicyRows(
+        starts, np.empty(count, dtype=np.int32), np.empty(count), np.empty(mdp.num_states)
+    )
+    bellman_sweeps.gather_mixed_rows(
+        flat,
+        mdp.num_actions,
+        mdp.row_starts,
+        mdp.next_states,
+        mdp.probabilities,
+        operator.rewards,
+        mdp.terminated,
+        rows.next_states,
+        rows.probabilities,
+        rows.rewards,
+    )
+    return rows

@@ -16,18 +16,22 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
-from .certificate import certify
+from .certificate import certify, finish, warn_if_short
 from .solution import Solution, SweepWatcher, watch
 
 __all__ = ["value_iteration"]
 
 Floats = NDArray[np.float64]
+_Step: TypeAlias = Callable[[Floats], tuple[Floats, float, float, float]]
 
 
 def value_iteration(
@@ -69,49 +73,82 @@ def value_iteration(
     check_planner_arguments(mdp, discount=discount, tolerance=tolerance, max_sweeps=max_sweeps)
     operator = BellmanOperator.of(mdp, discount)
     values = operator.starting_values(initial_values)
-    sweep = _in_place if gauss_seidel else _synchronous
-    values, proven, sweeps = sweep(operator, values, tolerance, max_sweeps, on_sweep)
+    step = _in_place(operator) if gauss_seidel else _synchronous(operator)
     method = "gauss-seidel-value-iteration" if gauss_seidel else "value-iteration"
-    return certify(
-        operator, values, method=method, sweeps=sweeps, tolerance=tolerance, proven=proven
+    iterate = _undiscounted if discount == 1 else _discounted
+    return iterate(operator, step, values, method, tolerance, max_sweeps, on_sweep)
+
+
+def _synchronous(operator: BellmanOperator) -> _Step:
+    buffer = np.empty(operator.num_states)
+    chosen = np.empty(operator.num_states, dtype=np.int64)
+
+    def step(values: Floats) -> tuple[Floats, float, float, float]:
+        nonlocal buffer
+        lowest, highest, largest = operator.improve(values, buffer, chosen)
+        values, buffer = buffer, values
+        return values, lowest, highest, largest
+
+    return step
+
+
+def _in_place(operator: BellmanOperator) -> _Step:
+    def step(values: Floats) -> tuple[Floats, float, float, float]:
+        change = operator.improve_in_place(values)
+        return values, -change, change, float(np.abs(values).max())
+
+    return step
+
+
+def _discounted(
+    operator: BellmanOperator,
+    step: _Step,
+    values: Floats,
+    method: str,
+    tolerance: float,
+    max_sweeps: int,
+    on_sweep: SweepWatcher | None,
+) -> Solution:
+    sweeps, error_bound, middle = 0, np.inf, 0.0
+    while sweeps < max_sweeps:
+        sweeps += 1
+        values, lowest, highest, largest = step(values)
+        middle, error_bound, exhausted = operator.bounds(lowest, highest, largest)
+        watch(on_sweep, sweeps, values, max(-lowest, highest), error_bound)
+        if error_bound <= tolerance or exhausted:
+            break
+    return finish(
+        operator,
+        operator.shift(values, middle),
+        method=method,
+        sweeps=sweeps,
+        tolerance=tolerance,
+        proven=error_bound,
     )
 
 
-def _synchronous(
+def _undiscounted(
     operator: BellmanOperator,
+    step: _Step,
     values: Floats,
+    method: str,
     tolerance: float,
     max_sweeps: int,
     on_sweep: SweepWatcher | None,
-) -> tuple[Floats, float, int]:
-    out = np.empty_like(values)
-    chosen = np.empty(len(values), dtype=np.int64)
-    index, error_bound, middle = 0, np.inf, 0.0
-    while index < max_sweeps:
-        index += 1
-        lowest, highest, largest = operator.improve(values, out, chosen)
-        values, out = out, values
-        middle, error_bound, exhausted = operator.bounds(lowest, highest, largest)
-        watch(on_sweep, index, values, max(-lowest, highest), error_bound)
-        if error_bound <= tolerance or exhausted:
-            break
-    return operator.shift(values, middle), error_bound, index
-
-
-def _in_place(
-    operator: BellmanOperator,
-    values: Floats,
-    tolerance: float,
-    max_sweeps: int,
-    on_sweep: SweepWatcher | None,
-) -> tuple[Floats, float, int]:
-    index, error_bound = 0, np.inf
-    while index < max_sweeps:
-        index += 1
-        change = operator.improve_in_place(values)
-        largest = float(np.abs(values).max())
-        _, error_bound, exhausted = operator.bounds(-change, change, largest)
-        watch(on_sweep, index, values, change, error_bound)
-        if error_bound <= tolerance or exhausted:
-            break
-    return values, error_bound, index
+) -> Solution:
+    sweeps, target = 0, tolerance
+    while True:
+        sweeps += 1
+        values, lowest, highest, largest = step(values)
+        change = max(-lowest, highest)
+        watch(on_sweep, sweeps, values, change, np.inf)
+        if change > target and sweeps < max_sweeps:
+            continue
+        solution = certify(
+            operator, values.copy(), method=method, sweeps=sweeps, tolerance=tolerance
+        )
+        exhausted = change <= operator.rounding(largest)
+        if solution.converged or exhausted or sweeps == max_sweeps:
+            warn_if_short(solution, tolerance, stacklevel=4)
+            return solution
+        target = change * min(0.5, max(1e-3, 0.5 * tolerance / solution.error_bound))

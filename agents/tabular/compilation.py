@@ -9,9 +9,9 @@ Two measurements decide how the learners are written (numba 0.68, one core):
   references. These kernels never allocate, so the counting is left out: 7 million steps a second
   become 25 million.
 
-Calling a compiled function looks at the types of its arguments first, 2 microseconds for a tuple of
-arrays. A learner's types never change, so it asks once for the machine code's entry point, which takes
-0.3 microseconds.
+Calling a compiled function looks at the types of its arguments first, 2 microseconds for a tuple
+of arrays. A learner's types never change, so it asks once for the machine code's entry point; that
+takes 0.3 microseconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ __all__ = ["entry_point", "njit"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # _nrt is numba's run time, which allocates arrays and counts references to them.
-_njit = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_njit: Any = numba.njit(**_OPTIONS)
 
 
 def njit(function: Function) -> Function:
@@ -44,5 +45,6 @@ def entry_point(kernel: Callable[..., Any], *arguments: Any) -> Callable[..., An
     Calling it with arguments of other types is undefined: the caller makes the arrays itself and
     passes Python's own int, float and bool.
     """
-    types = tuple(numba.typeof(value) for value in arguments)
+    typeof: Any = numba.typeof
+    types = tuple(typeof(value) for value in arguments)
     return cast("Callable[..., Any]", cast(Any, kernel).compile(types))

@@ -53,8 +53,8 @@ class TabularConfig:
     step_size_decay: float = 0.0
     """Exponent with which the step size falls with the updates of an entry: 0 never, 1 average."""
     action_masks: ActionMasks = "auto"
-    """Whose masks forbid actions: the model's own, or info's where there is no model (auto); info's
-    in any case (always), which means stepping the environment; nobody's in info (never)."""
+    """Whose masks forbid actions: the model's, or info's where no model is known (auto); info's in
+    any case, so that the environment is stepped (always); only the model's (never)."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

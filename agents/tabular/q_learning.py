@@ -19,14 +19,16 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .compilation import njit
+from .configuration import ControlConfig
+from .control import AbstractControl
 from .exploration import Exploration, best_value, explored_action
-from .learner import AbstractControl, ControlConfig, Kernels
+from .interaction import Kernels
 from .schedules import StepSize, size_of_update
 from .simulator import ACTION, OBSERVATION, Simulation, advance, finished, restart
 
@@ -88,3 +90,31 @@ def run(memory: Memory, simulation: Simulation, num_steps: int) -> int:
         if next_action < 0 and finished(simulation, memory.exploration.clock[0]):
             return step + 1
     return num_steps
+
+
+@dataclass(frozen=True)
+class QLearningConfig(ControlConfig):
+    """Hyper-parameters of Q-learning."""
+
+
+class QLearning(AbstractControl):
+    """Q-learning with a table (see the module, and `AbstractTabularAgent` for the arguments).
+
+    Example:
+        >>> agent = QLearning("CliffWalking-v1", seed=0, discount=1.0).learn(100_000)
+        >>> agent.simulator, round(float(agent.state_values[36]), 6)
+        ('compiled', -13.0)
+    """
+
+    Config = QLearningConfig
+    name = "q-learning"
+    kernels = Kernels(begin, observe, run)
+
+    def _build_memory(self, random: NDArray[np.uint64]) -> Memory:
+        return Memory(
+            action_values=self._initial_values(),
+            num_updates=self._initial_counts(),
+            exploration=self._exploration(random),
+            step_size=self._step_size(),
+            discount=float(self.config.discount),
+        )

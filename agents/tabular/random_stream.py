@@ -6,8 +6,8 @@ xoshiro256++ keeps four 64-bit words :math:`s_0 \dots s_3` and gives, with all s
 .. math:: \text{rotl}(s_0 + s_3, 23) + s_0,
 
 after which the words are mixed by shifts, exclusive ors and one rotation. Its period is
-:math:`2^{256} - 1` and it passes the known batteries of tests. Because a stream is an array, it lies
-beside the tables that it serves and is saved and restored with them, bit for bit.
+:math:`2^{256} - 1` and it passes the known batteries of tests. Because a stream is an array, it
+lies beside the tables that it serves and is saved and restored with them, bit for bit.
 
 Integers below a bound are drawn without bias by Lemire's multiplication and rejection.
 
@@ -27,7 +27,7 @@ from .compilation import njit
 
 __all__ = ["next_word", "random_below", "random_stream", "random_unit"]
 
-# Spelt out as 64-bit unsigned: numba turns the sum of a signed and an unsigned integer into a float.
+# Spelt out as unsigned: numba turns the sum of a signed and an unsigned integer into a float.
 _11, _17, _19, _23, _32, _41, _45 = (np.uint64(bits) for bits in (11, 17, 19, 23, 32, 41, 45))
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _UNIT = 1.0 / (1 << 53)
@@ -58,7 +58,7 @@ def next_word(stream: NDArray[np.uint64]) -> np.uint64:
     """The next 64 random bits."""
     s0, s1, s2, s3 = stream[0], stream[1], stream[2], stream[3]
     total = s0 + s3
-    word = ((total << _23) | (total >> _41)) + s0
+    word: np.uint64 = ((total << _23) | (total >> _41)) + s0
     s2 ^= s0
     s3 ^= s1
     stream[1] = s1 ^ s2

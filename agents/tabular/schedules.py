@@ -27,7 +27,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self, get_args
 
-
 from .compilation import njit
 
 __all__ = [
@@ -175,4 +174,4 @@ def size_of_update(step_size: StepSize, step: int, num_updates: int) -> float:
         return size
     if step_size.decay == 1.0:
         return size / num_updates
-    return size * num_updates**-step_size.decay
+    return float(size * num_updates**-step_size.decay)

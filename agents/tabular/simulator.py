@@ -1,4 +1,4 @@
-r"""A compiled simulator of a tabular model, with the distribution of the environment it stands for.
+r"""A compiled simulator of a tabular model, with the distribution of its environment.
 
 One step draws the outcome of a state-action pair by inverting the cumulative probabilities of its
 row, :math:`\min \{k : u < \sum_{j \le k} p_j\}` with u uniform on [0, 1), and an episode that
@@ -111,7 +111,7 @@ def simulate_model(
             distribution says (exploring starts).
         log_size: Finished episodes that the log can hold.
     """
-    weights = mdp.initial_distribution
+    weights: NDArray[np.float64] = mdp.initial_distribution
     if start_anywhere:
         weights = mdp.allowed.any(axis=1).astype(np.float64)
     starts = np.flatnonzero(weights > 0)
@@ -159,7 +159,7 @@ def _accumulate_rows(
 
 @njit
 def _drawn(cumulative: NDArray[np.float64], first: int, last: int, u: float) -> int:
-    """The first k of [first, last) with ``u < cumulative[k]``; last - 1 where rounding left none."""
+    """The first k of [first, last) with ``u < cumulative[k]``; the last where there is none."""
     if last - first <= _SCANNED:
         for k in range(first, last - 1):
             if u < cumulative[k]:
@@ -188,7 +188,7 @@ def restart(simulation: Simulation) -> int:
     position[OBSERVATION] = simulation.observations[state]
     position[ELAPSED] = 0
     simulation.episode[0] = 0.0
-    return position[OBSERVATION]
+    return int(position[OBSERVATION])
 
 
 @njit
@@ -226,4 +226,4 @@ def finished(simulation: Simulation, step: int) -> bool:
     simulation.log_ends[k] = step
     position[LOGGED] = k + 1
     position[ACTION] = -1
-    return k + 1 >= position[LOG_LIMIT]
+    return bool(k + 1 >= position[LOG_LIMIT])

@@ -1,4 +1,4 @@
-"""Moving on a grid of characters: directions, edges and walls, numbered cells.
+"""Moving on a grid of characters: directions, edges and walls, for all cells at once.
 
 Actions turn clockwise from up: 0 up, 1 right, 2 down, 3 left (CliffWalking's order), then the
 diagonals 4 up-right, 5 down-right, 6 down-left, 7 up-left, then 8 staying.
@@ -9,24 +9,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 
 from ..grid_layout import GridLayout
+from ..mdp import TabularMDP
 
-__all__ = ["Cell", "Grid", "move_directions"]
+__all__ = ["FLOOR", "GOAL", "PIT", "START", "WALL", "Branch", "Grid", "move_directions"]
 
-Cell: TypeAlias = tuple[int, int]
+Move: TypeAlias = tuple[int, int]
+IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+FloatArray: TypeAlias = NDArray[np.float64]
 
 WALL, START, GOAL, PIT, FLOOR = "#", "S", "G", "H", "."
-_CLOCKWISE: tuple[Cell, ...] = ((-1, 0), (0, 1), (1, 0), (0, -1))
-_DIAGONALS: tuple[Cell, ...] = ((-1, 1), (1, 1), (1, -1), (-1, -1))
+_CLOCKWISE: tuple[Move, ...] = ((-1, 0), (0, 1), (1, 0), (0, -1))
+_DIAGONALS: tuple[Move, ...] = ((-1, 1), (1, 1), (1, -1), (-1, -1))
 
 
-def move_directions(moves: int) -> tuple[Cell, ...]:
+def move_directions(moves: int) -> tuple[Move, ...]:
     """The (row, column) displacement of each action, for 4, 8 or 9 moves.
 
     Raises:
@@ -35,6 +39,23 @@ def move_directions(moves: int) -> tuple[Cell, ...]:
     if moves not in (4, 8, 9):
         raise ValueError(f"expected 4, 8 or 9 moves, got {moves!r}")
     return (*_CLOCKWISE, *_DIAGONALS, (0, 0))[:moves]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One way that one action can turn out, in every state.
+
+    Attributes:
+        probability: (S,) of this way.
+        next_state: (S,) where it leads.
+        reward: (S,) what it pays.
+        terminated: (S,) whether it ends the episode.
+    """
+
+    probability: Float64[FloatArray, " states"]
+    next_state: Int64[IntArray, " states"]
+    reward: Float64[FloatArray, " states"]
+    terminated: Bool[BoolArray, " states"]
 
 
 @dataclass(frozen=True)
@@ -49,15 +70,19 @@ class Grid:
     known: str = WALL + START + GOAL + PIT + FLOOR
 
     def __post_init__(self) -> None:
-        lengths = [len(row) for row in self.rows]
-        if not lengths or min(lengths) == 0 or len(set(lengths)) != 1:
-            raise ValueError(f"expected rows of one length, at least 1, got lengths {lengths}")
+        lengths = {len(row) for row in self.rows}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(
+                f"expected rows of one length, at least 1, got lengths {sorted(lengths)}"
+            )
+        if set().union(*self.rows) <= set(self.known):
+            return
         for row, text in enumerate(self.rows):
-            for column, character in enumerate(text):
-                if character not in self.known:
+            for column, mark in enumerate(text):
+                if mark not in self.known:
                     raise ValueError(
                         f"expected characters from {''.join(sorted(set(self.known)))!r}, got "
-                        f"{character!r} in row {row}, column {column}"
+                        f"{mark!r} in row {row}, column {column}"
                     )
 
     @classmethod
@@ -72,60 +97,89 @@ class Grid:
         return cls(tuple(lines), known=WALL + START + GOAL + PIT + FLOOR + extra)
 
     @cached_property
-    def cells(self) -> tuple[Cell, ...]:
-        """The cell of each state."""
-        return tuple(
-            (row, column)
-            for row, text in enumerate(self.rows)
-            for column, character in enumerate(text)
-            if character != WALL
-        )
+    def marks(self) -> NDArray[np.str_]:
+        """(S,) the character of each state."""
+        return self._characters[self._positions]
 
     @cached_property
-    def states(self) -> dict[Cell, int]:
-        """The state of each cell."""
-        return {cell: state for state, cell in enumerate(self.cells)}
+    def state_of_cell(self) -> Int64[IntArray, "rows columns"]:
+        """(R, C) the state in each cell, -1 in walls."""
+        states = np.full(self._characters.shape, -1, dtype=np.int64)
+        states[self._positions] = np.arange(len(self._positions[0]))
+        return states
 
-    def __getitem__(self, cell: Cell) -> str:
-        return self.rows[cell[0]][cell[1]]
+    @property
+    def num_states(self) -> int:
+        """S."""
+        return len(self.marks)
 
-    def find(self, characters: str) -> list[Cell]:
-        """The cells that show one of these characters."""
-        return [cell for cell in self.cells if self[cell] in characters]
+    @property
+    def columns(self) -> Int64[IntArray, " states"]:
+        """(S,) the column of each state."""
+        return self._positions[1]
 
-    def land(self, cell: Cell, displacement: Cell) -> tuple[Cell, bool]:
-        """Where a displacement leads, and whether an edge or a wall stopped it.
+    def marked(self, marks: str) -> Bool[BoolArray, " states"]:
+        """(S,) which states show one of these characters."""
+        return np.isin(self.marks, list(marks))
+
+    def land(
+        self, down: int | IntArray, right: int | IntArray
+    ) -> tuple[Int64[IntArray, " states"], Bool[BoolArray, " states"]]:
+        """Where a displacement leads from every state, and whether an edge or a wall stopped it.
 
         Edges clip each coordinate, so that a diagonal slides along them; who would land on a wall
         stays where they are.
         """
-        wanted = (cell[0] + displacement[0], cell[1] + displacement[1])
-        row = min(max(wanted[0], 0), len(self.rows) - 1)
-        column = min(max(wanted[1], 0), len(self.rows[0]) - 1)
-        if self.rows[row][column] == WALL:
-            return cell, True
-        return (row, column), (row, column) != wanted
+        rows, columns = self._positions
+        height, width = self._characters.shape
+        row = np.clip(rows + down, 0, height - 1)
+        column = np.clip(columns + right, 0, width - 1)
+        landing = self.state_of_cell[row, column]
+        bumped = (row != rows + down) | (column != columns + right) | (landing < 0)
+        return np.where(landing < 0, np.arange(self.num_states), landing), bumped
 
-    def start_distribution(self) -> Float64[NDArray[np.float64], " states"]:
-        """(S,) uniform over the cells marked as start.
+    def model(
+        self,
+        branches: Sequence[Sequence[Branch]],
+        *,
+        directions: tuple[Move, ...],
+        name: str,
+    ) -> TabularMDP:
+        """The model whose action a turns out in the ways ``branches[a]``, as many for each.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is no start.
         """
-        starts = self.find(START)
-        if not starts:
-            raise ValueError(f"expected at least one start {START!r}, got none in {self.rows}")
-        distribution = np.zeros(len(self.cells))
-        distribution[[self.states[cell] for cell in starts]] = 1 / len(starts)
+
+        def flat(field: str, dtype: Any) -> NDArray[Any]:
+            columns = [[getattr(branch, field) for branch in ways] for ways in branches]
+            return np.moveaxis(np.array(columns, dtype=dtype), 2, 0).ravel()
+
+        num_rows, ways = self.num_states * len(branches), len(branches[0])
+        return TabularMDP(
+            row_starts=np.arange(0, num_rows * ways + 1, ways, dtype=np.int64),
+            next_states=flat("next_state", np.int32),
+            probabilities=flat("probability", np.float64),
+            rewards=flat("reward", np.float64),
+            terminated=flat("terminated", np.bool_),
+            initial_distribution=self._start_distribution(),
+            num_actions=len(branches),
+            layout=GridLayout(self.rows, self.state_of_cell, directions),
+            name=name,
+        )
+
+    def _start_distribution(self) -> FloatArray:
+        starts = self.marked(START)
+        if not starts.any():
+            raise ValueError(f"expected at least one start {START!r} in the rows, got none")
+        distribution: FloatArray = starts / starts.sum()
         return distribution
 
-    def state_of_cell(self) -> Int64[NDArray[np.int64], "rows columns"]:
-        """(R, C) the state in each cell, -1 in walls."""
-        states = np.full((len(self.rows), len(self.rows[0])), -1, dtype=np.int64)
-        for cell, state in self.states.items():
-            states[cell] = state
-        return states
+    @cached_property
+    def _characters(self) -> NDArray[np.str_]:
+        return np.array([list(row) for row in self.rows])
 
-    def layout(self, directions: tuple[Cell, ...]) -> GridLayout:
-        """What drawings need."""
-        return GridLayout(self.rows, self.state_of_cell(), directions)
+    @cached_property
+    def _positions(self) -> tuple[IntArray, IntArray]:
+        rows, columns = np.nonzero(self._characters != WALL)
+        return rows, columns

@@ -19,12 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..mdp import TabularMDP
 from .entry_point import EntryPoint, VectorEntryPoint
-from .grid_moves import FLOOR, GOAL, PIT, START, WALL, Cell, Grid, move_directions
+from .grid_moves import FLOOR, GOAL, PIT, START, WALL, Branch, Grid, move_directions
 
 __all__ = ["GridWorld", "GridWorldVector", "grid_world"]
+
+IntArray: TypeAlias = NDArray[np.int64]
+FloatArray: TypeAlias = NDArray[np.float64]
 
 _RUSSELL_NORVIG = ("...G", ".#.H", "S...")
 
@@ -81,80 +88,99 @@ def grid_world(
     _check_characters(rewards, jumps)
     extra = "".join([*rewards, *jumps, *(target for target, _ in jumps.values())])
     grid = Grid.parse(rows, extra=extra)
+    directions = move_directions(moves)
     if not 0 <= slip <= 1:
         raise ValueError(f"expected slip in [0, 1], got {slip}")
-    columns = len(grid.rows[0])
-    strengths = [0] * columns if wind is None else list(wind)
-    if len(strengths) != columns:
-        raise ValueError(f"expected wind for {columns} columns, got {len(strengths)}: {wind}")
     rules = _Rules(
         grid=grid,
         slip=slip,
-        wind=strengths,
+        wind=_wind_of_states(grid, wind),
         stochastic_wind=stochastic_wind,
         step_reward=step_reward,
         bump_reward=bump_reward,
-        entering={GOAL: goal_reward, PIT: pit_reward, **rewards},
+        entering=_entering_rewards(grid, {GOAL: goal_reward, PIT: pit_reward, **rewards}),
         jumps={mark: (_only(grid, target), pay) for mark, (target, pay) in jumps.items()},
     )
-    directions = move_directions(moves)
-    return TabularMDP.from_outcomes(
-        [[rules.outcomes(cell, move) for move in directions] for cell in grid.cells],
-        initial_distribution=grid.start_distribution(),
-        layout=grid.layout(directions),
-        name=name,
-    )
+    branches = [list(rules.branches(*direction)) for direction in directions]
+    return grid.model(branches, directions=directions, name=name)
 
 
 @dataclass(frozen=True)
 class _Rules:
     grid: Grid
     slip: float
-    wind: list[int]
+    wind: IntArray
     stochastic_wind: bool
     step_reward: float
     bump_reward: float
-    entering: dict[str, float]
-    jumps: dict[str, tuple[Cell, float]]
+    entering: FloatArray
+    jumps: dict[str, tuple[int, float]]
 
-    def outcomes(self, cell: Cell, move: Cell) -> list[tuple[float, int, float, bool]]:
-        """Those of one cell and one move; a goal or a pit loops, ended."""
-        mark, states = self.grid[cell], self.grid.states
-        if mark in (GOAL, PIT):
-            return [(1.0, states[cell], 0.0, True)]
-        if mark in self.jumps:
-            target, reward = self.jumps[mark]
-            return [(1.0, states[target], reward, self.grid[target] in (GOAL, PIT))]
-        found = []
-        for probability, (down, right) in _slipped(move, self.slip):
-            for share, push in self._winds(cell[1]):
-                landing, bumped = self.grid.land(cell, (down - push, right))
-                reward = self.step_reward + self.entering.get(self.grid[landing], 0.0)
-                if bumped:
-                    reward += self.bump_reward
-                ended = self.grid[landing] in (GOAL, PIT)
-                found.append((probability * share, states[landing], reward, ended))
-        return found
+    def branches(self, down: int, right: int) -> Iterator[Branch]:
+        """The ways of one move; a goal or a pit loops, ended, in the first of them."""
+        grid, ends = self.grid, self.grid.marked(GOAL + PIT)
+        chosen = ends.copy()
+        target, reward_there = np.arange(grid.num_states), np.zeros(grid.num_states)
+        for mark, (landing, pay) in self.jumps.items():
+            here = grid.marked(mark)
+            chosen, target[here], reward_there[here] = chosen | here, landing, pay
+        first = True
+        for share, sideways_down, sideways_right in _slipped(down, right, self.slip):
+            for probability, push in self._winds():
+                landing_state, bumped = grid.land(sideways_down - push, sideways_right)
+                reward = self.step_reward + self.entering[landing_state]
+                reward += np.where(bumped, self.bump_reward, 0.0)
+                next_state = np.where(chosen, target, landing_state)
+                yield Branch(
+                    probability=np.where(chosen, float(first), share * probability),
+                    next_state=next_state,
+                    reward=np.where(chosen, reward_there, reward),
+                    terminated=ends[next_state],
+                )
+                first = False
 
-    def _winds(self, column: int) -> list[tuple[float, int]]:
-        strength = self.wind[column]
-        if self.stochastic_wind and strength != 0:
-            return [(1 / 3, strength - 1), (1 / 3, strength), (1 / 3, strength + 1)]
-        return [(1.0, strength)]
+    def _winds(self) -> list[tuple[FloatArray, IntArray]]:
+        whole = np.ones(self.grid.num_states)
+        if not self.stochastic_wind:
+            return [(whole, self.wind)]
+        # a column without wind has no chance in it: two of its three ways are impossible
+        some, none = self.wind != 0, np.where(self.wind != 0, 1 / 3, 0.0)
+        return [
+            (none, self.wind - 1),
+            (np.where(some, 1 / 3, whole), self.wind),
+            (none, self.wind + 1),
+        ]
 
 
-def _slipped(move: Cell, slip: float) -> Iterator[tuple[float, Cell]]:
-    down, right = move
-    yield 1 - slip, move
-    yield slip / 2, (right, -down)
-    yield slip / 2, (-right, down)
+def _slipped(down: int, right: int, slip: float) -> list[tuple[float, int, int]]:
+    straight = (1.0 - slip, down, right)
+    if slip == 0:
+        return [straight]
+    return [straight, (slip / 2, right, -down), (slip / 2, -right, down)]
 
 
-def _only(grid: Grid, mark: str) -> Cell:
-    cells = grid.find(mark)
-    if len(cells) != 1:
-        raise ValueError(f"expected one cell {mark!r} to teleport to, got {len(cells)}")
-    return cells[0]
+def _wind_of_states(grid: Grid, wind: Sequence[int] | None) -> IntArray:
+    columns = len(grid.rows[0])
+    if wind is None:
+        return np.zeros(grid.num_states, dtype=np.int64)
+    strengths = np.asarray(wind)
+    if strengths.shape != (columns,) or not np.issubdtype(strengths.dtype, np.integer):
+        raise ValueError(f"expected wind as {columns} whole numbers, one a column, got {wind!r}")
+    return strengths.astype(np.int64)[grid.columns]
+
+
+def _entering_rewards(grid: Grid, rewards: Mapping[str, float]) -> FloatArray:
+    paid = np.zeros(grid.num_states)
+    for mark, reward in rewards.items():
+        paid[grid.marked(mark)] = reward
+    return paid
+
+
+def _only(grid: Grid, mark: str) -> int:
+    states = np.flatnonzero(grid.marked(mark))
+    if len(states) != 1:
+        raise ValueError(f"expected one cell {mark!r} to teleport to, got {len(states)}")
+    return int(states[0])
 
 
 def _check_characters(rewards: dict[str, float], jumps: dict[str, tuple[str, float]]) -> None:

@@ -1,0 +1,427 @@
+r"""What all tabular learners share: spaces, seeds, experience, prediction and checkpoints.
+
+An algorithm is three compiled functions on a tuple of arrays (`Kernels`). The same ``observe``
+learns from an environment that is stepped and from a simulation of a known model; which one an
+agent uses is `AbstractTabularAgent.simulator`. The state of a learner is arrays throughout
+(tables, traces, buffers, counters, random streams, the place in the episode), so that saving and
+loading at any step, also in mid-episode, goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal, Self, TypeAlias
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from ...envs.environments import EnvLike, make_env
+from ...envs.state_index import StateIndex
+from ...storage import read_arrays, write_arrays
+from ..agent import AbstractAgent, Callback, build_config
+from .checkpoint import FORMAT, named_arrays, package_versions, space_from_json, space_to_json
+from .compiled_interaction import CompiledInteraction
+from .configuration import TabularConfig, config_from_json, config_to_json
+from .episodes import EpisodeWatcher, RecentEpisodes
+from .interaction import AbstractInteraction, Kernels
+from .learning_session import LearningSession, check_budget
+from .model_choice import ModelChoice, choose_model
+from .observations import action_index, batch_of_states, check_same_space, mask_of_batch
+from .random_stream import random_stream
+from .stepped_interaction import SteppedInteraction
+
+__all__ = ["AbstractTabularAgent", "Simulator"]
+
+Simulator = Literal["auto", "compiled", "stepped"]
+_UNLIMITED = 1 << 62
+_Place: TypeAlias = tuple[dict[str, NDArray[Any]], dict[str, Any]]
+_LOG = logging.getLogger(__name__)
+
+
+class AbstractTabularAgent(AbstractAgent):
+    """A learner whose values are tables. Algorithms implement the abstract members.
+
+    Args:
+        env: The environment to learn in: an id, a spec or an environment whose observation and
+            action spaces are finite.
+        seed: Seeds everything random here and, in the first reset, the environment; None draws a
+            seed, which is kept in ``agent.seed``.
+        simulator: ``compiled`` learns on a simulation of the environment's model, ``stepped`` by
+            stepping the environment, ``auto`` simulates where the model is known exactly.
+        hyperparameters: Fields of the agent's ``Config``.
+
+    Attributes:
+        simulator: Which of the two is used; None for an agent loaded without an environment.
+        environment_restored: False after loading a checkpoint whose environment could not be put
+            back into its state, so that the next step begins an episode.
+        episode_watcher: Called with every batch of `FinishedEpisodes`, or None.
+
+    Raises:
+        ValueError: A space is not finite, a hyper-parameter is out of range, or ``compiled`` was
+            asked for and the model is not known.
+        TypeError: A hyper-parameter is unknown.
+    """
+
+    Config: ClassVar[type[TabularConfig]]
+    kernels: ClassVar[Kernels]
+
+    simulator: Literal["compiled", "stepped"] | None
+    environment_restored: bool
+    episode_watcher: EpisodeWatcher | None
+
+    def __init__(
+        self,
+        env: EnvLike,
+        *,
+        seed: int | None = None,
+        simulator: Simulator = "auto",
+        **hyperparameters: Any,
+    ) -> None:
+        config = build_config(type(self), hyperparameters)
+        made = make_env(env)
+        self._set_up(made, made.observation_space, made.action_space, config, seed, simulator)
+
+    # ---- what an algorithm implements -----------------------------------------------------------
+
+    @abstractmethod
+    def _build_memory(self, random: NDArray[np.uint64]) -> Any:
+        """The tuple of arrays and numbers that the kernels take.
+
+        It may use ``self.config``, ``num_states``, ``num_actions``, ``_allowed`` and ``_clock``;
+        the latter two belong into it.
+        """
+
+    @property
+    @abstractmethod
+    def action_values(self) -> NDArray[np.float64]:
+        """(S, A) values of the actions; -inf where an action is masked."""
+
+    @property
+    @abstractmethod
+    def state_values(self) -> NDArray[np.float64]:
+        """(S,) values of the states under `policy`."""
+
+    @property
+    @abstractmethod
+    def policy(self) -> NDArray[np.int64]:
+        """(S,) the deterministic policy that `predict` follows, as numbers of actions."""
+
+    @abstractmethod
+    def _choose(self, state: int, allowed: NDArray[np.bool_], deterministic: bool) -> int:
+        """The number of the action for a state, among the (A,) allowed ones."""
+
+    @abstractmethod
+    def _scalars(self) -> dict[str, float]:
+        """Scalars to log at the ends of episodes, by their TensorBoard names."""
+
+    def _make_room(self) -> int:
+        """How many steps fit into the memory; algorithms that keep whole episodes enlarge it."""
+        return _UNLIMITED
+
+    # ---- learning -------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Callback = None,
+        *,
+        log_interval: int = 4,
+        tb_log_name: str = "run",
+        reset_num_timesteps: bool = False,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Learn for exactly ``total_timesteps`` more environment steps (see `AbstractAgent`).
+
+        Raises:
+            ValueError: The budget is no positive integer, there is no environment, or the
+                environment gives a reward that is not finite or an observation outside its space;
+                what was learnt before stays and can be saved.
+        """
+        budget = check_budget(total_timesteps)
+        self._interaction_or_raise()
+        if reset_num_timesteps:
+            self.num_timesteps = 0
+            self._episodes = RecentEpisodes()
+        LearningSession(
+            self,
+            budget,
+            callback,
+            log_interval=log_interval,
+            tb_log_name=tb_log_name,
+            progress_bar=progress_bar,
+        ).run()
+        return self
+
+    def _advance(self, num_steps: int) -> None:
+        """Take up to ``num_steps`` steps and hear of the episodes that ended."""
+        interaction = self._interaction_or_raise()
+        try:
+            interaction.take(self._memory, min(num_steps, self._make_room()))
+        finally:
+            episodes = interaction.collect()
+            if len(episodes):
+                self._episodes.add(episodes)
+                if self.episode_watcher is not None:
+                    self.episode_watcher(episodes)
+
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps learnt from so far."""
+        return int(self._clock[0])
+
+    @num_timesteps.setter
+    def num_timesteps(self, steps: int) -> None:
+        self._clock[0] = steps
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes finished so far."""
+        return self._episodes.num_episodes
+
+    @property
+    def episode_returns(self) -> NDArray[np.float64]:
+        """Undiscounted returns of the last hundred episodes at most."""
+        return self._episodes.returns
+
+    @property
+    def episode_lengths(self) -> NDArray[np.int64]:
+        """Lengths of the last hundred episodes at most."""
+        return self._episodes.lengths
+
+    @property
+    def has_log_outputs(self) -> bool:
+        """Whether anybody reads the logger."""
+        return self._logger is not None and bool(self._logger.output_formats)
+
+    @property
+    def num_states(self) -> int:
+        """S, the number of observations."""
+        return self._observations.num_states
+
+    @property
+    def num_actions(self) -> int:
+        """A."""
+        return self._actions.num_states
+
+    # ---- acting ---------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+        *,
+        action_mask: NDArray[np.bool_] | None = None,
+    ) -> tuple[Any, Any]:
+        """The action for one observation or for a batch (see `AbstractAgent`).
+
+        Without ``deterministic`` the action is drawn as while learning, from a stream of its own,
+        so that predictions do not disturb learning.
+
+        Raises:
+            ValueError: An observation is outside the space, or the mask allows no action.
+        """
+        states, is_batch = batch_of_states(self._observations, observation)
+        masks = self._allowed[states]
+        if action_mask is not None:
+            masks = masks & mask_of_batch(action_mask, masks.shape)
+        numbers = [
+            self._choose(int(number), mask, deterministic)
+            for number, mask in zip(states, masks, strict=True)
+        ]
+        if isinstance(self.action_space, spaces.Discrete):
+            actions = np.array(numbers, dtype=np.int64) + int(self.action_space.start)
+        else:
+            actions = np.array([self._actions.decode(number) for number in numbers])
+        return (actions if is_batch else actions[0]), state
+
+    # ---- files ----------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write tables, counters, random streams and the environment's state to one file."""
+        arrays = dict(named_arrays(self._memory, "memory."))
+        arrays["prediction_random"] = self._prediction_random
+        arrays["episodes.returns"] = self._episodes.returns
+        arrays["episodes.lengths"] = self._episodes.lengths
+        place, header = self._saved_place
+        if self._interaction is not None:
+            place, header = self._interaction.arrays(), self._interaction.header()
+        arrays.update({f"interaction.{name}": array for name, array in place.items()})
+        content = {
+            "format": FORMAT,
+            "agent": self.name,
+            "config": config_to_json(self.config),
+            "seed": self.seed,
+            "simulator": self.simulator or self._saved_simulator,
+            "num_timesteps": self.num_timesteps,
+            "num_episodes": self.num_episodes,
+            "observation_space": space_to_json(self.observation_space),
+            "action_space": space_to_json(self.action_space),
+            "interaction": header,
+            "versions": package_versions(),
+        }
+        write_arrays(path, arrays, content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], env: EnvLike | None = None) -> Self:
+        """Read what `save` wrote (see `AbstractAgent`).
+
+        With an environment, learning goes on where it stopped, in the way it was done
+        (``compiled`` or ``stepped``).
+        """
+        arrays, header = read_arrays(path, expected_format=FORMAT)
+        if header["agent"] != cls.name:
+            raise ValueError(f"expected a {cls.name} agent, got {path} of {header['agent']}")
+        agent = cls.__new__(cls)
+        config = config_from_json(cls.Config, header["config"])
+        observation_space = space_from_json(header["observation_space"])
+        action_space = space_from_json(header["action_space"])
+        made = None if env is None else make_env(env)
+        if made is not None:
+            check_same_space("observation", observation_space, made.observation_space)
+            check_same_space("action", action_space, made.action_space)
+        simulator = header["simulator"]
+        agent._set_up(made, observation_space, action_space, config, header["seed"], simulator)
+        agent._restore(arrays, header)
+        return agent
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    def _set_up(
+        self,
+        env: gymnasium.Env[Any, Any] | None,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        config: Any,
+        seed: int | None,
+        simulator: Simulator,
+    ) -> None:
+        self.env = env
+        self.observation_space, self.action_space = observation_space, action_space
+        self._observations = StateIndex(observation_space)
+        self._actions = action_index(action_space)
+        self.config = config
+        self.seed = _checked_seed(seed)
+        self.environment_restored = True
+        self.episode_watcher = None
+        self._episodes = RecentEpisodes()
+        self._clock = np.zeros(1, dtype=np.int64)
+        self._allowed = np.ones((self.num_states, self.num_actions), dtype=np.bool_)
+        self._start_anywhere = False
+        self._interaction: AbstractInteraction | None = None
+        self._saved_place: _Place = ({}, {})
+        self._saved_simulator: str = simulator
+        self.simulator = None
+        choice = None
+        if env is not None:
+            choice = choose_model(
+                env,
+                simulator,
+                masks_from_info=config.action_masks == "always",
+                observations=self._observations,
+                actions=self._actions,
+            )
+            self._allowed[:] = choice.allowed
+        learning, simulation, environment, prediction = np.random.SeedSequence(self.seed).spawn(4)
+        self._prediction_random = random_stream(prediction)
+        self._memory = self._build_memory(random_stream(learning))
+        if env is not None and choice is not None:
+            self._connect(env, choice, simulation, environment)
+
+    def _connect(
+        self,
+        env: gymnasium.Env[Any, Any],
+        choice: ModelChoice,
+        simulation: np.random.SeedSequence,
+        environment: np.random.SeedSequence,
+    ) -> None:
+        if choice.compiled and choice.mdp is not None:
+            self.simulator = "compiled"
+            self._interaction = CompiledInteraction(
+                choice.mdp,
+                self.kernels,
+                observations=self._observations,
+                actions=self._actions,
+                seed=simulation,
+                start_anywhere=self._start_anywhere,
+            )
+            return
+        masks = self.config.action_masks
+        self.simulator = "stepped"
+        self._interaction = SteppedInteraction(
+            env,
+            self.kernels,
+            observations=self._observations,
+            actions=self._actions,
+            seed=_environment_seed(environment),
+            allowed=self._allowed,
+            clock=self._clock,
+            read_masks=masks == "always" or (masks == "auto" and choice.mdp is None),
+        )
+
+    def _interaction_or_raise(self) -> AbstractInteraction:
+        if self._interaction is None:
+            raise ValueError(
+                "expected an environment to learn in, got none: load the agent with env=..."
+            )
+        return self._interaction
+
+    def _restore(self, arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
+        self._restore_memory(
+            {
+                name.removeprefix("memory."): array
+                for name, array in arrays.items()
+                if name.startswith("memory.")
+            }
+        )
+        self._prediction_random[:] = arrays["prediction_random"]
+        self._episodes.num_episodes = header["num_episodes"]
+        self._episodes.returns = arrays["episodes.returns"]
+        self._episodes.lengths = arrays["episodes.lengths"]
+        place = {
+            name.removeprefix("interaction."): array
+            for name, array in arrays.items()
+            if name.startswith("interaction.")
+        }
+        if self._interaction is None:
+            self._saved_place = (place, header["interaction"])
+            return
+        fresh = np.random.SeedSequence(self.seed, spawn_key=(2, self.num_timesteps))
+        self.environment_restored = self._interaction.restore(
+            place, header["interaction"], _environment_seed(fresh)
+        )
+        if not self.environment_restored:
+            _LOG.warning(
+                "the environment's state could not be restored: learning goes on with a new "
+                "episode, seeded from the agent's seed"
+            )
+
+    def _restore_memory(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Fill the memory; algorithms whose buffers grow first make them as large as saved."""
+        own = dict(named_arrays(self._memory))
+        if {name: array.shape for name, array in own.items()} != {
+            name: array.shape for name, array in arrays.items()
+        }:
+            raise ValueError(
+                f"expected the arrays of a {self.name} agent ({sorted(own)}), got "
+                f"{sorted(arrays)}: the file is of another version"
+            )
+        for name, array in own.items():
+            array[...] = arrays[name]
+
+
+def _checked_seed(seed: int | None) -> int:
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"expected a seed of at least 0 or None, got {seed!r}")
+    return int(seed)
+
+
+def _environment_seed(sequence: np.random.SeedSequence) -> int:
+    return int(sequence.generate_state(1)[0] >> 1)  # Gymnasium takes 31 bits everywhere

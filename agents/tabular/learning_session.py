@@ -1,0 +1,187 @@
+"""One call of ``learn``: its budget, its callbacks, its scalars, its progress bar.
+
+Without a callback the learner takes steps in chunks of about a tenth of a second, so that Ctrl-C
+and the progress bar are served; with one, Stable-Baselines3's callbacks are called after every
+environment step and find in ``locals`` what they look for there. The size of a chunk never changes
+what is learnt.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..agent import Callback
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    from .learner import AbstractTabularAgent
+
+__all__ = ["LearningSession", "check_budget"]
+
+_CHUNK_SECONDS = 0.1
+_FIRST_CHUNK = 1 << 10
+
+
+def check_budget(total_timesteps: Any) -> int:
+    """The budget, if it is a positive integer.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if isinstance(total_timesteps, bool) or not isinstance(total_timesteps, int | np.integer):
+        raise ValueError(f"expected an integer number of timesteps, got {total_timesteps!r}")
+    if total_timesteps < 1:
+        raise ValueError(f"expected at least one timestep, got {total_timesteps}")
+    return int(total_timesteps)
+
+
+class LearningSession:
+    """Runs one budget of steps on behalf of a learner.
+
+    Args:
+        agent: The learner; the session calls its ``_advance``.
+        budget: Steps to take.
+        callback: As given to ``learn``.
+        log_interval: Episodes between two dumps of the logger.
+        tb_log_name: Shown to callbacks.
+        progress_bar: Whether to show one.
+    """
+
+    def __init__(
+        self,
+        agent: AbstractTabularAgent,
+        budget: int,
+        callback: Callback,
+        *,
+        log_interval: int,
+        tb_log_name: str,
+        progress_bar: bool,
+    ) -> None:
+        self._agent = agent
+        self._first = agent.num_timesteps
+        self._end = self._first + budget
+        self._callback = None if callback is None else _as_callback(callback)
+        self._log_interval = max(1, int(log_interval))
+        self._logged = agent.num_episodes
+        self._locals: dict[str, Any] = {
+            "self": agent,
+            "total_timesteps": self._end,
+            "tb_log_name": tb_log_name,
+            "log_interval": log_interval,
+            "progress_bar": progress_bar,
+        }
+        self._bar = _progress_bar(budget) if progress_bar else None
+        self._started = time.perf_counter()
+
+    def run(self) -> None:
+        """Take the steps."""
+        try:
+            if self._callback is None:
+                self._run_chunks()
+            else:
+                self._run_steps(self._callback)
+        finally:
+            self._agent._interaction_or_raise().limit_log(None)
+            if self._bar is not None:
+                self._bar.close()
+
+    def _run_chunks(self) -> None:
+        agent = self._agent
+        chunk = _FIRST_CHUNK
+        while agent.num_timesteps < self._end:
+            self._limit_log()
+            before, moment = agent.num_timesteps, time.perf_counter()
+            agent._advance(min(chunk, self._end - before))
+            taken, seconds = agent.num_timesteps - before, time.perf_counter() - moment
+            chunk = int(min(2 * chunk, max(1.0, taken * _CHUNK_SECONDS / max(seconds, 1e-9))))
+            if self._bar is not None:
+                self._bar.update(taken)
+            self._dump_if_due()
+
+    def _run_steps(self, callback: BaseCallback) -> None:
+        agent = self._agent
+        callback.init_callback(agent)  # type: ignore[arg-type]  # structurally what callbacks use
+        callback.on_training_start(self._locals, globals())
+        callback.on_rollout_start()
+        going_on = True
+        while going_on and agent.num_timesteps < self._end:
+            self._limit_log()
+            agent._advance(1)
+            self._show_step()
+            if self._bar is not None:
+                self._bar.update(1)
+            self._dump_if_due()
+            going_on = callback.on_step()
+        callback.on_rollout_end()
+        callback.on_training_end()
+
+    def _show_step(self) -> None:
+        """Tell callbacks of the last step: all of them hold the dictionary that changes here."""
+        step = self._agent._interaction_or_raise().last_step()
+        ended = step.terminated or step.truncated
+        info = dict(step.info)
+        info["TimeLimit.truncated"] = step.truncated and not step.terminated
+        if ended:
+            seconds = round(time.perf_counter() - self._started, 6)
+            info["terminal_observation"] = step.observation
+            info["episode"] = {
+                "r": float(self._agent.episode_returns[-1]),
+                "l": int(self._agent.episode_lengths[-1]),
+                "t": seconds,
+            }
+        self._locals.update(
+            new_obs=[step.observation],
+            actions=np.array([step.action]),
+            rewards=np.array([step.reward]),
+            dones=np.array([ended]),
+            infos=[info],
+        )
+
+    def _limit_log(self) -> None:
+        due = self._logged + self._log_interval - self._agent.num_episodes
+        limit = max(1, due) if self._agent.has_log_outputs else None
+        self._agent._interaction_or_raise().limit_log(limit)
+
+    def _dump_if_due(self) -> None:
+        agent = self._agent
+        if agent.num_episodes - self._logged < self._log_interval:
+            return
+        self._logged = agent.num_episodes
+        if not agent.has_log_outputs:
+            return
+        seconds = time.perf_counter() - self._started
+        logger = agent.logger
+        logger.record("rollout/ep_rew_mean", float(agent.episode_returns.mean()))
+        logger.record("rollout/ep_len_mean", float(agent.episode_lengths.mean()))
+        for name, value in agent._scalars().items():
+            logger.record(name, value)
+        fps = int((agent.num_timesteps - self._first) / max(seconds, 1e-9))
+        logger.record("time/fps", fps)
+        logger.record("time/episodes", agent.num_episodes)
+        logger.record("time/time_elapsed", int(seconds), exclude="tensorboard")
+        logger.record("time/total_timesteps", agent.num_timesteps, exclude="tensorboard")
+        logger.dump(step=agent.num_timesteps)
+
+
+def _as_callback(callback: Callback) -> BaseCallback:
+    from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
+
+    if isinstance(callback, list):
+        return CallbackList(callback)
+    if isinstance(callback, BaseCallback):
+        return callback
+    if callable(callback):
+        return ConvertCallback(callback)
+    raise TypeError(
+        f"expected a callback, a list of callbacks or a function, got {type(callback).__name__}"
+    )
+
+
+def _progress_bar(budget: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=budget, unit=" steps", unit_scale=True, dynamic_ncols=True)

@@ -1,0 +1,115 @@
+"""Whether an environment's model is known exactly, and whether learning on it loses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import wrappers
+from numpy.typing import NDArray
+
+from ...envs.mdp import TabularMDP
+from ...envs.state_index import StateIndex
+
+__all__ = ["ModelChoice", "choose_model"]
+
+# A simulation has no use for these; any other wrapper was put there to be run.
+_IDLE_WRAPPERS = (wrappers.TimeLimit, wrappers.OrderEnforcing, wrappers.PassiveEnvChecker)
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What is known of an environment.
+
+    Attributes:
+        mdp: Its model with the step cap that stepping would meet, or None.
+        compiled: Whether to learn on a simulation of it.
+        allowed: (S, A) the actions that the model allows, by observation.
+    """
+
+    mdp: TabularMDP | None
+    compiled: bool
+    allowed: NDArray[np.bool_]
+
+
+def choose_model(
+    env: gymnasium.Env[Any, Any],
+    simulator: str,
+    *,
+    masks_from_info: bool,
+    observations: StateIndex,
+    actions: StateIndex,
+) -> ModelChoice:
+    """Decide between simulating and stepping.
+
+    Args:
+        env: The environment.
+        simulator: ``auto``, ``compiled`` or ``stepped``.
+        masks_from_info: Whether ``info["action_mask"]`` must be read, so that nothing can be
+            simulated.
+        observations: Numbers the observation space.
+        actions: Numbers the action space.
+
+    Raises:
+        ValueError: ``simulator`` is none of the three, or is ``compiled`` where the model is not
+            known or a simulation would leave something out; the message says what.
+    """
+    if simulator not in ("auto", "compiled", "stepped"):
+        raise ValueError(f"expected simulator as auto, compiled or stepped, got {simulator!r}")
+    obstacle = _obstacle(env, masks_from_info)
+    mdp: TabularMDP | None = None
+    try:
+        mdp = replace(TabularMDP.from_env(env), max_episode_steps=_step_cap(env))
+    except ValueError as error:
+        obstacle = obstacle or str(error)
+    if mdp is not None and not _fits(mdp, observations, actions):
+        obstacle = f"{mdp} does not fit {env.observation_space} and {env.action_space}"
+        mdp = None
+    if obstacle and simulator == "compiled":
+        raise ValueError(f"expected an environment that can be simulated, got {env}: {obstacle}")
+    shape = (observations.num_states, actions.num_states)
+    return ModelChoice(mdp, not obstacle and simulator != "stepped", _allowed(mdp, shape))
+
+
+def _obstacle(env: gymnasium.Env[Any, Any], masks_from_info: bool) -> str:
+    """What a simulation would leave out; empty where it is nothing."""
+    if masks_from_info:
+        return "action_masks='always' reads them from the environment's info"
+    if env.render_mode == "human":
+        return "render_mode='human' shows the steps of the environment"
+    if getattr(env.unwrapped, "model_changes", ()):
+        return "its model changes with time"
+    layer = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if type(layer) not in _IDLE_WRAPPERS:
+            return f"its wrapper {type(layer).__name__} would not be run"
+        layer = layer.env
+    return ""
+
+
+def _step_cap(env: gymnasium.Env[Any, Any]) -> int | None:
+    caps = []
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, wrappers.TimeLimit):
+            caps.append(int(env._max_episode_steps))
+        env = env.env
+    return min(caps, default=None)
+
+
+def _fits(mdp: TabularMDP, observations: StateIndex, actions: StateIndex) -> bool:
+    return (
+        mdp.num_actions == actions.num_states and mdp.num_observations <= observations.num_states
+    )
+
+
+def _allowed(mdp: TabularMDP | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    allowed = np.ones(shape, dtype=np.bool_)
+    if mdp is None or mdp.action_mask is None:
+        return allowed
+    observed = mdp.observation_index
+    if observed is None:
+        observed = np.arange(mdp.num_states)
+    np.logical_and.at(allowed, observed, mdp.action_mask)
+    return allowed

@@ -1,0 +1,92 @@
+"""Observations as rows of a table: one or many, of any finite space."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from ...envs.state_index import StateIndex
+
+__all__ = ["action_index", "batch_of_states", "check_same_space", "mask_of_batch"]
+
+
+def batch_of_states(observations: StateIndex, observation: Any) -> tuple[NDArray[np.int64], bool]:
+    """The (B,) numbers of one observation or of a batch, and whether it was a batch.
+
+    Raises:
+        ValueError: An observation is outside the space.
+    """
+    is_batch = _is_batch(observations.space, observation)
+    if is_batch:
+        states = observations.encode_batch(observation)
+    else:
+        if not _contains(observations.space, observation):
+            raise ValueError(f"expected an observation of {observations.space}, got {observation}")
+        states = np.array([observations.encode(observation)], dtype=np.int64)
+    outside = np.flatnonzero((states < 0) | (states >= observations.num_states))
+    if len(outside):
+        raise ValueError(
+            f"expected observations of {observations.space}, got one outside it at place "
+            f"{outside[0]} of the batch"
+        )
+    return states, is_batch
+
+
+def mask_of_batch(action_mask: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """An (A,) or (B, A) mask as (B, A).
+
+    Raises:
+        ValueError: It is of another shape.
+    """
+    mask = np.asarray(action_mask, dtype=np.bool_)
+    if mask.shape not in (shape, shape[1:]):
+        raise ValueError(
+            f"expected an action mask of shape {shape[1:]} or {shape}, got {mask.shape}"
+        )
+    return np.broadcast_to(mask, shape)
+
+
+def action_index(space: spaces.Space[Any]) -> StateIndex:
+    """The numbering of a finite action space.
+
+    Raises:
+        ValueError: It is not finite.
+    """
+    try:
+        return StateIndex(space)
+    except ValueError as error:
+        raise ValueError(
+            f"expected a finite action space, got {space}: tables hold one value for each action"
+        ) from error
+
+
+def check_same_space(kind: str, saved: spaces.Space[Any], space: spaces.Space[Any]) -> None:
+    """Raise a ValueError if an environment's space is not the one an agent was saved with."""
+    if saved != space:
+        raise ValueError(f"expected an environment with {kind} space {saved}, got {space}")
+
+
+def _is_batch(space: spaces.Space[Any], observation: Any) -> bool:
+    if isinstance(space, spaces.Tuple):
+        return len(space.spaces) > 0 and _is_batch(space.spaces[0], observation[0])
+    return np.ndim(observation) > len(space.shape or ())
+
+
+def _contains(space: spaces.Space[Any], observation: Any) -> bool:
+    # Vector environments widen integers and turn scalars into arrays without axes, which the
+    # spaces' own contains() refuses.
+    if isinstance(space, spaces.Tuple):
+        return len(observation) == len(space.spaces) and all(
+            _contains(part, value) for part, value in zip(space.spaces, observation, strict=True)
+        )
+    value = np.asarray(observation)
+    if value.shape != (space.shape or ()) or value.dtype.kind not in "biu":
+        return False
+    if isinstance(space, spaces.Discrete):
+        return bool(0 <= value - space.start < space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return bool(((value >= space.start) & (value < space.start + space.nvec)).all())
+    return bool(((value >= 0) & (value <= 1)).all())

@@ -1,0 +1,36 @@
+"""Ids, specs and environments become environments; anything else is told what is wrong."""
+
+import gymnasium
+import pytest
+from gymagine.envs.environments import make_env
+
+
+def test_an_environment_is_returned_as_it_is():
+    env = gymnasium.make("FrozenLake-v1")
+    assert make_env(env) is env
+
+
+@pytest.mark.parametrize("env", ["CliffWalking-v1", gymnasium.spec("CliffWalking-v1")])
+def test_ids_and_specs_make_one(env):
+    assert make_env(env).spec.id == "CliffWalking-v1"
+
+
+def test_a_spec_keeps_its_options():
+    spec = gymnasium.spec("FrozenLake-v1")
+    spec.kwargs = {"map_name": "8x8"}
+    assert make_env(spec).observation_space.n == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Frozenlake-v1", "got 'Frozenlake-v1'; did you mean FrozenLake-v1"),
+        ("Taxi-v3", "deprecated. Please use `Taxi-v4`"),
+        ("not an id!", "Malformed environment ID"),
+        ("no_such_module:Thing-v0", "No module named 'no_such_module'"),
+        ("NoSuchSpace/Qqqqq-v0", "Namespace NoSuchSpace not found"),
+    ],
+)
+def test_an_unknown_name_is_a_value_error(name, message):
+    with pytest.raises(ValueError, match=message):
+        make_env(name)

@@ -43,7 +43,7 @@ def model_from_arrays(
     transitions: Any,
     rewards: Any,
     *,
-    terminal_states: ArrayLike | None,
+    terminal_states: ArrayLike | int | None,
     initial_distribution: ArrayLike | int | None,
     action_mask: ArrayLike | None,
     max_episode_steps: int | None,
@@ -220,7 +220,7 @@ def _matched(given: _Rows, rows: _Rows) -> NDArray[np.float64]:
     if np.array_equal(given.starts, rows.starts) and np.array_equal(given.columns, rows.columns):
         return given.values
     found = np.zeros(len(rows.columns))
-    width = 1 + max(rows.columns.max(initial=0), given.columns.max(initial=0))
+    width = 1 + int(max(rows.columns.max(initial=0), given.columns.max(initial=0)))
     for first, last in row_chunks(rows.starts):
         wanted = _keys(rows, first, last, width)
         known = _keys(given, first, last, width)
@@ -242,7 +242,7 @@ def _keys(rows: _Rows, first: int, last: int, width: int) -> NDArray[np.int64]:
 # ---- terminal states and masks ------------------------------------------------------------------
 
 
-def _terminal_mask(terminal_states: ArrayLike | None, num_states: int) -> NDArray[np.bool_]:
+def _terminal_mask(terminal_states: ArrayLike | int | None, num_states: int) -> NDArray[np.bool_]:
     mask = np.zeros(num_states, dtype=np.bool_)
     if terminal_states is None:
         return mask

@@ -28,7 +28,7 @@ from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from numpy.typing import ArrayLike
 
 from .blackjack_model import blackjack_model
-from .environments import EnvLike, make_env
+from .environments import EnvLike, make_env, step_cap
 from .grid_layout import GridLayout
 from .mdp import TabularMDP
 from .mdp_validation import check_initial_distribution
@@ -67,13 +67,12 @@ def model_from_env(
 def _read_model(
     env: gymnasium.Env[Any, Any], initial_distribution: ArrayLike | int | None
 ) -> TabularMDP:
-    cap = _step_cap(env)
+    _check_wrappers(env)
+    cap = step_cap(env)
     base: Any = env.unwrapped
     if isinstance(getattr(base, "mdp", None), TabularMDP):
         return _adjusted(base.mdp, cap, initial_distribution)
     name = env.spec.id if env.spec is not None else type(base).__name__
-    if cap is None and env.spec is not None and (env.spec.max_episode_steps or 0) > 0:
-        cap = env.spec.max_episode_steps
     if type(base) is BlackjackEnv:
         rules = {"natural": bool(base.natural), "sab": bool(base.sab)}
         return _adjusted(blackjack_model(**rules, name=name), cap, initial_distribution)
@@ -101,23 +100,17 @@ def _adjusted(
     return mdp
 
 
-def _step_cap(env: gymnasium.Env[Any, Any]) -> int | None:
-    """The least step cap of the wrappers, all of which must leave the model as it is."""
-    caps = []
+def _check_wrappers(env: gymnasium.Env[Any, Any]) -> None:
     while isinstance(env, gymnasium.Wrapper):
         kind = type(env)
-        if kind not in _HARMLESS and f"{kind.__module__}.{kind.__qualname__}" not in (
-            _HARMLESS_NAMES
-        ):
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if kind not in _HARMLESS and name not in _HARMLESS_NAMES:
             raise ValueError(
                 f"expected wrappers that leave the model as it is, got {kind.__name__}, which may "
                 f"change observations, rewards or actions: use TabularMDP.estimate for the "
                 f"wrapped environment, or from_env(env.unwrapped) for the one inside"
             )
-        if isinstance(env, wrappers.TimeLimit):
-            caps.append(int(env._max_episode_steps))
         env = env.env
-    return min(caps, default=None)
 
 
 def _no_model(env: gymnasium.Env[Any, Any], name: str, why: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.wrappers import TimeLimit
 
-__all__ = ["EnvLike", "make_env"]
+__all__ = ["EnvLike", "make_env", "step_cap"]
 
 EnvLike: TypeAlias = str | EnvSpec | gymnasium.Env[Any, Any]
 
@@ -43,3 +44,13 @@ def make_env(env: EnvLike) -> gymnasium.Env[Any, Any]:
         if isinstance(error, ModuleNotFoundError) and ":" not in str(env):
             raise
         raise ValueError(f"expected a registered environment, got {env!r}: {error}") from error
+
+
+def step_cap(env: gymnasium.Env[Any, Any]) -> int | None:
+    """After how many steps the environment truncates: its least time limit, or None."""
+    caps = []
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, TimeLimit):
+            caps.append(int(env._max_episode_steps))
+        env = env.env
+    return min(caps, default=None)

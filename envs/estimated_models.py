@@ -26,7 +26,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from .environments import EnvLike, make_env
+from .environments import EnvLike, make_env, step_cap
 from .mdp import TabularMDP
 from .state_index import StateIndex
 
@@ -60,8 +60,9 @@ def estimate_model(
         if made is not env:
             made.close()
     name = type(made.unwrapped).__name__ if spec is None else spec.id
-    cap = None if spec is None or (spec.max_episode_steps or 0) < 1 else spec.max_episode_steps
-    return _counted(samples, states.num_states, actions.num_states, cap, f"{name} (estimated)")
+    return _counted(
+        samples, states.num_states, actions.num_states, step_cap(made), f"{name} (estimated)"
+    )
 
 
 def _index(space: spaces.Space[Any], what: str) -> StateIndex:

@@ -167,7 +167,7 @@ class TabularMDP:
         transitions: Any,
         rewards: Any,
         *,
-        terminal_states: ArrayLike | None = None,
+        terminal_states: ArrayLike | int | None = None,
         initial_distribution: ArrayLike | int | None = None,
         action_mask: ArrayLike | None = None,
         max_episode_steps: int | None = None,
@@ -225,9 +225,8 @@ class TabularMDP:
 
         Args:
             env: An id, a spec or an environment. Wrappers that limit, record, draw or check are
-                looked through; the least time limit, or the registered one, gives
-                ``max_episode_steps``. Of an environment whose model changes with time, the one
-                in force.
+                looked through; the least time limit gives ``max_episode_steps``. Of an
+                environment whose model changes with time, the one in force.
             initial_distribution: Overrides the environment's own, and is needed where it has none.
 
         Raises:

@@ -61,8 +61,12 @@ class Evaluator:
         if self.model is not None:
             exact, length = self._exactly(agent, self.model)
         episodes = self._settings.evaluation_episodes
+        if episodes and timesteps >= self._settings.total_timesteps:
+            episodes = self._settings.final_episodes
         if episodes == 0 and exact is None:
-            episodes = 100  # the agent has a memory, so that its policy is no table
+            episodes = (
+                self._settings.final_episodes
+            )  # the agent has a memory, so that its policy is no table
         if episodes == 0:
             assert exact is not None
             return EvaluationPoint(

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .results import Comparison
 
@@ -113,7 +113,7 @@ def steps_axis(axes: Axes) -> None:
     axes.set_xlabel("environment steps", fontsize=9)
 
 
-def spread(positions: Sequence[float], gap: float, low: float, high: float) -> NDArray[np.float64]:
+def spread(positions: ArrayLike, gap: float, low: float, high: float) -> NDArray[np.float64]:
     """Move positions as little as possible so that neighbours are at least ``gap`` apart.
 
     The least-squares solution: with the gaps taken off, positions must not decrease, and pools of

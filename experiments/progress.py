@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -22,7 +23,11 @@ from rich.text import Text
 from .records import EvaluationPoint, RunSettings
 from .session import ProgressWatcher
 
-__all__ = ["progress_columns", "session_progress"]
+if TYPE_CHECKING:
+    from .comparison_runs import ComparisonRun
+    from .results import RunResult
+
+__all__ = ["comparison_progress", "session_progress"]
 
 
 class _RateColumn(ProgressColumn):
@@ -42,16 +47,15 @@ class _RateColumn(ProgressColumn):
         raise AssertionError("the last factor fits every speed")
 
 
-def progress_columns(unit: str) -> tuple[ProgressColumn, ...]:
-    """The columns of every bar here."""
+def _columns() -> tuple[ProgressColumn, ...]:
     return (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn() if unit == "runs" else TaskProgressColumn(),
-        _RateColumn(unit),
+        TaskProgressColumn(),
+        _RateColumn("steps"),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
     )
 
 
@@ -70,7 +74,7 @@ def session_progress(
         yield None
         return
     title = f"{settings.agent} on {settings.environment.label}"
-    with Progress(*progress_columns("steps"), console=Console(stderr=True)) as bar:
+    with Progress(*_columns(), console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=settings.total_timesteps, completed=first_step)
 
         def watch(steps: int, point: EvaluationPoint | None) -> None:
@@ -79,3 +83,54 @@ def session_progress(
                 bar.update(task, description=f"{title}: return {point.score:.4g}")
 
         yield watch
+
+
+@contextmanager
+def comparison_progress(
+    runs: Sequence[ComparisonRun], *, shown: bool
+) -> Iterator[Callable[[RunResult], None]]:
+    """A bar over the environment steps of all runs of a comparison.
+
+    Runs are in other processes; how far they are is read from their checkpoints.
+
+    Args:
+        runs: All of them.
+        shown: Whether to show a bar at all.
+    """
+    if not shown:
+        yield lambda result: None
+        return
+    ended: dict[str, RunResult] = {}
+    total = sum(run.settings.total_timesteps for run in runs)
+
+    def describe() -> str:
+        failed = sum(result.status == "failed" for result in ended.values())
+        tail = f", {failed} failed" if failed else ""
+        return f"{len(ended)}/{len(runs)} runs{tail}"
+
+    with Progress(*_columns(), console=Console(stderr=True), speed_estimate_period=120) as bar:
+        task = bar.add_task(describe(), total=total)
+        closed = threading.Event()
+
+        def refresh() -> None:
+            steps = 0
+            for run in runs:
+                over = run.relative_folder in ended
+                steps += run.settings.total_timesteps if over else run.steps_taken()
+            bar.update(task, completed=steps, description=describe())
+
+        def poll() -> None:
+            while not closed.wait(0.5):
+                refresh()
+
+        def advance(result: RunResult) -> None:
+            ended[result.record] = result
+            refresh()
+
+        watcher = threading.Thread(target=poll, daemon=True)
+        watcher.start()
+        try:
+            yield advance
+        finally:
+            closed.set()
+            watcher.join()

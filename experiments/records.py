@@ -23,11 +23,12 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, get_args
 
 from ..storage import write_json, write_text
+from ..version import __version__
 from .environment_names import EnvironmentName, folder_name
 from .provenance import provenance
 
@@ -54,6 +55,7 @@ class RunSettings:
         hyperparameters: All of the agent's, defaults included; what JSON can hold.
         evaluate_every: Environment steps between evaluations.
         evaluation_episodes: Episodes of each; 0 for exact evaluation only.
+        final_episodes: Episodes of the last one, where any are played.
         exact: Evaluate through the model where it is known.
         checkpoint_every: Environment steps between checkpoints.
         discount: Of the evaluated returns, not of the agent.
@@ -68,6 +70,7 @@ class RunSettings:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     evaluate_every: int = 5_000
     evaluation_episodes: int = 20
+    final_episodes: int = 100
     exact: bool = True
     checkpoint_every: int = 5_000
     discount: float = 1.0
@@ -75,7 +78,8 @@ class RunSettings:
     wrapped: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("total_timesteps", "evaluate_every", "checkpoint_every"):
+        counts = ("total_timesteps", "evaluate_every", "checkpoint_every", "final_episodes")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
         if self.evaluation_episodes < 0:
@@ -89,8 +93,8 @@ class RunSettings:
 
     @property
     def fingerprint(self) -> str:
-        """Ten hexadecimal digits that differ where any setting differs."""
-        text = json.dumps(self.to_json(), sort_keys=True)
+        """Ten hexadecimal digits that differ where any setting, or this package, differs."""
+        text = json.dumps({**self.to_json(), "version": __version__}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def to_json(self) -> dict[str, Any]:
@@ -210,6 +214,22 @@ class RunRecord:
             raise ValueError(
                 f"expected the configuration of a run, got {source}: {error}"
             ) from error
+
+    def with_budget(self, total_timesteps: int) -> RunRecord:
+        """The record with a larger budget, written down.
+
+        Raises:
+            ValueError: The budget is smaller than what the run has taken.
+        """
+        if total_timesteps < self.num_timesteps:
+            raise ValueError(
+                f"expected a budget of at least the {self.num_timesteps} steps that "
+                f"{self.folder} has taken, got {total_timesteps}"
+            )
+        settings = replace(self.settings, total_timesteps=total_timesteps)
+        config = {**self.config, "total_timesteps": total_timesteps}
+        write_json(self.folder / "config.json", config)
+        return RunRecord(self.folder, settings, config)
 
     @property
     def environment(self) -> EnvironmentName:

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STATUSES", "Comparison", "RunResult", "load_comparison"]
+__all__ = ["Comparison", "RunResult", "Status", "load_comparison"]
 
-STATUSES = ("finished", "failed", "interrupted")
+Status: TypeAlias = Literal["finished", "failed", "interrupted"]
 
 _FORMAT = "gymagine-comparison-1"
 
@@ -68,9 +68,10 @@ class RunResult:
     record: str
 
     def __post_init__(self) -> None:
-        if self.status not in STATUSES:
+        known = get_args(Status)
+        if self.status not in known:
             raise ValueError(
-                f"{self._name}: expected status {' or '.join(STATUSES)}, got {self.status!r}"
+                f"{self._name}: expected status {' or '.join(known)}, got {self.status!r}"
             )
         if self.status == "failed" and not self.error:
             raise ValueError(f"{self._name}: expected the error of a failed run, got none")

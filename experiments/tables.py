@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -45,6 +46,7 @@ COLUMNS = (
 """Two lines each where that saves width: a table of usual names fits 80 characters."""
 
 _STYLES = {
+    "environment": "bold underline",
     "optimum": "green",
     "best": "bold",
     "agent": "",
@@ -59,8 +61,8 @@ class Row:
     """One line of a comparison's table.
 
     Attributes:
-        kind: ``optimum``, ``control``, ``best``, ``agent``, or for an agent with unfinished runs
-            ``failed`` or ``interrupted``.
+        kind: ``environment`` (a heading), ``optimum``, ``control``, ``best``, ``agent``, or for
+            an agent with unfinished runs ``failed`` or ``interrupted``.
         cells: One text for each of `COLUMNS`.
     """
 
@@ -99,6 +101,7 @@ def comparison_table(
     environment: str | None = None,
     summaries: Sequence[AgentSummary] | None = None,
     seed: int = 0,
+    width: int | None = None,
 ) -> Table:
     """The comparison for a terminal.
 
@@ -107,6 +110,8 @@ def comparison_table(
         environment: Show this one only; None shows each environment as a section.
         summaries: What `summarise` gave, to save its time; None computes it.
         seed: Of the bootstrap and the permutation tests.
+        width: Characters per line; where they are too few, intervals go on lines of their own.
+            None asks the terminal.
 
     Raises:
         ValueError: The comparison has no such environment.
@@ -126,15 +131,20 @@ def comparison_table(
         pad_edge=False,
         show_edge=False,
     )
-    sections = {name: comparison_rows(comparison, name, summaries) for name in shown}
-    _add_columns(table, [row for rows in sections.values() for row in rows])
-    for name, rows in sections.items():
+    for index, column in enumerate(COLUMNS):
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+    rows = []
+    for name in shown:
         if len(shown) > 1:
-            table.add_row(Text(name, style="bold underline"))
-        for row in rows:
-            # a Text, since a name in brackets would be read as markup
-            table.add_row(*(Text(cell) for cell in row.cells), style=_STYLES[row.kind])
-        table.add_section()
+            rows.append(Row("environment", (name, *[""] * (len(COLUMNS) - 1))))
+        rows += comparison_rows(comparison, name, summaries)
+    compact = not _fits(rows, Console().width if width is None else width)
+    for row in rows:
+        if row.kind == "environment":
+            table.add_section()
+        cells = (row.cells[0], *map(_broken if compact else str, row.cells[1:]))
+        # texts, since a name in brackets would be read as markup
+        table.add_row(*map(Text, cells), style=_STYLES[row.kind])
     return table
 
 
@@ -229,16 +239,19 @@ def format_p_value(p_value: float) -> str:
     return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
-def _add_columns(table: Table, rows: Sequence[Row]) -> None:
-    # a narrow terminal breaks a cell between the mean and its interval, not within the interval
-    interval = max(len(row.cells[2].partition("[")[2]) + 1 for row in rows)
-    for index, column in enumerate(COLUMNS):
-        table.add_column(
-            column,
-            justify="right" if index else "left",
-            no_wrap=index not in (2, 5),
-            min_width=interval if index == 2 else None,
-        )
+def _fits(rows: Sequence[Row], width: int) -> bool:
+    lines = [cells for row in rows for cells in (row.cells, *_headers())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return sum(widths) + 2 * (len(widths) - 1) <= width
+
+
+def _headers() -> tuple[tuple[str, ...], ...]:
+    return tuple(zip(*(f"{column}\n".split("\n")[:2] for column in COLUMNS), strict=True))
+
+
+def _broken(cell: str) -> str:
+    """The cell on two lines: a column breaks before a bracket, and nowhere else."""
+    return cell.replace(" [", "\n[").replace(" (", "\n(")
 
 
 def _rank(summary: AgentSummary) -> float:

@@ -29,9 +29,15 @@ from .records import EvaluationPoint, RunRecord, RunSettings, RunStatus, new_run
 from .scalars import open_logger, record_hyperparameters
 from .session import TrainingSession
 
-__all__ = ["EnvSource", "TrainResult", "begin_run", "continue_run", "resume", "train"]
-
-EnvSource = "str | EnvSpec | EnvironmentName | gymnasium.Env[Any, Any]"
+__all__ = [
+    "TrainResult",
+    "agent_resumes",
+    "begin_run",
+    "continue_run",
+    "prepare_run",
+    "resume",
+    "train",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ def train(
     total_timesteps: int = 100_000,
     evaluate_every: int | None = None,
     evaluation_episodes: int = 20,
+    final_episodes: int = 100,
     checkpoint_every: int | None = None,
     discount: float = 1.0,
     max_steps: int | None = None,
@@ -78,6 +85,7 @@ def train(
         evaluate_every: Environment steps between evaluations; None makes 20 of them.
         evaluation_episodes: Episodes of each. Where the model is known the exact return is
             recorded beside their mean, and 0 episodes are enough.
+        final_episodes: Episodes of the last evaluation, where any are played.
         checkpoint_every: Environment steps between checkpoints; None is as often as evaluations.
         discount: Of the evaluated returns, in [0, 1]; the agent's own is a hyper-parameter.
         max_steps: Cap on the steps of an evaluation episode; None is the environment's own time
@@ -117,6 +125,7 @@ def train(
         hyperparameters=hyperparameters,
         evaluate_every=evaluate_every,
         evaluation_episodes=evaluation_episodes,
+        final_episodes=final_episodes,
         checkpoint_every=checkpoint_every or evaluate_every,
         discount=discount,
         max_steps=max_steps,
@@ -199,7 +208,10 @@ def continue_run(
     if not record.checkpoint.exists():
         agent, evaluator = _prepare(agent_type, settings, made, evaluation_env)
         return _run(agent, evaluator, record, [], 0.0, 0, progress_bar, console)
-    if issubclass(agent_type, AbstractPeer) and record.status != "finished":
+    if record.status == "finished" and record.num_timesteps >= settings.total_timesteps:
+        agent = agent_type.load(record.checkpoint, env=made)
+        return TrainResult(agent, record, tuple(record.evaluations()), "finished")
+    if not agent_resumes(settings.agent):
         raise ValueError(
             f"{settings.agent} cannot be resumed: the library behind it keeps neither replay "
             f"buffer nor schedules in its files; train it again ({record.folder})"
@@ -250,6 +262,21 @@ def _run(
         )
         status = session.run(interrupted)
     return TrainResult(session.agent, record, tuple(session.points), status)
+
+
+def agent_resumes(name: str) -> bool:
+    """Whether an agent's checkpoint holds all that it needs to go on."""
+    return not issubclass(agent_class(name), AbstractPeer)
+
+
+def prepare_run(settings: RunSettings) -> tuple[AbstractAgent, Evaluator]:
+    """A new agent in a new environment, and what evaluates it, as the settings say.
+
+    Raises:
+        ValueError: The agent refuses the environment, or a name is unknown.
+        TypeError: A hyper-parameter is unknown.
+    """
+    return _prepare(agent_class(settings.agent), settings, settings.environment.make(), None)
 
 
 def config_to_json(config: Any) -> dict[str, Any]:
@@ -321,4 +348,10 @@ def _evaluation_source(
             "expected evaluation_env=..., as Gymnasium cannot make a second "
             f"{settings.environment.id} (it has no spec) and the first is learning"
         )
-    return gymnasium.make(made.spec)
+    try:
+        return gymnasium.make(made.spec)
+    except (ValueError, gymnasium.error.Error) as error:
+        raise ValueError(
+            "expected evaluation_env=..., as Gymnasium cannot make a second "
+            f"{settings.environment.id} with the same wrappers ({error})"
+        ) from error

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ...envs.mdp import TabularMDP
 from . import bellman_sweeps
-from .error_bounds import UNIT_ROUNDING, value_offsets
+from .error_bounds import BackupErrors
 from .resting_places import RestingPlaces
 
 __all__ = ["BellmanOperator", "check_discount", "check_planner_arguments"]
@@ -76,10 +76,7 @@ class BellmanOperator:
         mdp: The model.
         discount: In [0, 1].
         rewards: (S * A,) expected rewards, 0 where masked.
-        least_sum: Least probability of going on over the pairs.
-        greatest_sum: Greatest probability of going on over the pairs.
-        largest_reward: Largest absolute reward of an outcome.
-        longest_row: Most outcomes of a pair.
+        errors: What its backups prove.
         uniform_length: The number of outcomes where all pairs have the same, otherwise 0.
         terminates: Whether any outcome ends the episode.
         flags: (K,) the terminated flags where the sweeps must read them, otherwise None.
@@ -90,10 +87,7 @@ class BellmanOperator:
     mdp: TabularMDP
     discount: float
     rewards: Float64[Floats, " pairs"]
-    least_sum: float
-    greatest_sum: float
-    largest_reward: float
-    longest_row: int
+    errors: BackupErrors
     uniform_length: int
     terminates: bool
     flags: Bool[NDArray[np.bool_], " outcomes"] | None
@@ -101,8 +95,15 @@ class BellmanOperator:
     resting: RestingPlaces | None = None
 
     @classmethod
-    def of(cls, mdp: TabularMDP, discount: float) -> BellmanOperator:
+    def of(
+        cls, mdp: TabularMDP, discount: float, *, optimal: bool = True
+    ) -> BellmanOperator:
         """Prepare the operator: one pass over the outcomes.
+
+        Args:
+            mdp: The model.
+            discount: In [0, 1].
+            optimal: Whether optimal values are sought; at discount 1 they must be finite.
 
         Raises:
             ValueError: The discount is 1 and some state's optimal value is not finite.
@@ -123,15 +124,12 @@ class BellmanOperator:
             mdp=mdp,
             discount=float(discount),
             rewards=rewards,
-            least_sum=least,
-            greatest_sum=greatest,
-            largest_reward=largest,
-            longest_row=longest,
+            errors=BackupErrors(float(discount), least, greatest, largest, longest),
             uniform_length=longest if shortest == longest else 0,
             terminates=terminates,
             flags=mdp.terminated if mixed else None,
             pinned=entered == 1 if terminates and not mixed else None,
-            resting=RestingPlaces.of(mdp, rewards) if discount == 1 else None,
+            resting=RestingPlaces.of(mdp, rewards) if discount == 1 and optimal else None,
         )
 
     @property
@@ -286,50 +284,6 @@ class BellmanOperator:
             return action_values
         inside = self._skip.reshape(action_values.shape)
         return np.where(inside, -np.inf, action_values)
-
-    def rounding(self, largest_value: float) -> float:
-        """How far rounding can move a computed pair's value, values being at most so large."""
-        size = self.largest_reward + self.discount * self.greatest_sum * largest_value
-        return (2 * self.longest_row + 4) * UNIT_ROUNDING * size
-
-    def offsets(self, lowest: float, highest: float, rounding: float) -> tuple[float, float]:
-        """`value_offsets` of this operator for a sweep with these changes."""
-        return value_offsets(
-            lowest - rounding,
-            highest + rounding,
-            discount=self.discount,
-            least_sum=self.least_sum,
-            greatest_sum=self.greatest_sum,
-        )
-
-    def bounds(self, lowest: float, highest: float, largest: float) -> tuple[float, float, bool]:
-        """What a sweep with these changes proves about the values after it.
-
-        Args:
-            lowest: Least change of the sweep.
-            highest: Greatest change.
-            largest: Largest absolute value after it.
-
-        Returns:
-            The middle of the two offsets, the largest error of the values moved there, and whether
-            rounding is most of that error, so that further sweeps are of no use.
-        """
-        if self.discount * self.greatest_sum >= 1:
-            return 0.0, np.inf, False
-        rounding = self.rounding(largest)
-        plain_lower, plain_upper = self._offsets_after(lowest, highest)
-        lower, upper = self._offsets_after(lowest - rounding, highest + rounding)
-        error_bound = (upper - lower) / 2 + rounding
-        exhausted = upper - lower >= 2 * (plain_upper - plain_lower)
-        return (plain_upper + plain_lower) / 2, error_bound, exhausted
-
-    def _offsets_after(self, lowest: float, highest: float) -> tuple[float, float]:
-        lower, upper = self.offsets(lowest, highest, 0.0)
-        # V* = T V* <= T(V + upper): one more application shrinks the offset
-        return (
-            self.discount * lower * (self.least_sum if lower >= 0 else self.greatest_sum),
-            self.discount * upper * (self.greatest_sum if upper >= 0 else self.least_sum),
-        )
 
     def shift(
         self, values: Float64[Floats, " states"], middle: float

@@ -71,7 +71,7 @@ def certify(
         The solution; ``converged`` says whether the bound is within the tolerance.
     """
     action_values = operator.action_values(values)
-    rounding = operator.rounding(float(np.abs(values).max()))
+    errors, largest = operator.errors, float(np.abs(values).max())
     outside = operator.without_resting(action_values)
     best = outside.max(axis=1)
     if operator.resting is not None:
@@ -82,15 +82,15 @@ def certify(
     change = best - values
     lowest, highest = float(change.min()), float(change.max())
     if operator.resting is None:
-        lower, upper = operator.offsets(lowest, highest, rounding)
+        lower, upper = errors.offsets(lowest, highest, largest)
         error_bound, nearness = max(-lower, upper), np.inf
     else:
-        proof = certify_total_reward(operator, values, outside, best, rounding)
+        proof = certify_total_reward(operator, values, outside, best, errors.rounding(largest))
         error_bound, nearness = proof.error_bound, proof.nearness
-    error_bound = min(proven, error_bound) * max(1.0, operator.greatest_sum)
+    error_bound = min(proven, error_bound) * max(1.0, errors.greatest_sum)
     if operator.pinned is not None:
         values[operator.pinned] = own[operator.pinned]
-    tie = rounding + min(2 * error_bound, _TIE * float(np.abs(values).max()))
+    tie = errors.rounding(largest) + min(2 * error_bound, _TIE * largest)
     return Solution(
         method=method,
         discount=operator.discount,

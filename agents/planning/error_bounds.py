@@ -36,8 +36,9 @@ References:
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-__all__ = ["UNIT_ROUNDING", "value_offsets"]
+__all__ = ["UNIT_ROUNDING", "BackupErrors", "value_offsets"]
 
 UNIT_ROUNDING = 2.0**-53
 
@@ -66,3 +67,84 @@ def value_offsets(
     lower = lowest / (1 - discount * (least_sum if lowest >= 0 else greatest_sum))
     upper = highest / (1 - discount * (greatest_sum if highest >= 0 else least_sum))
     return lower, upper
+
+
+@dataclass(frozen=True)
+class BackupErrors:
+    """What is known of an operator's backups, to turn changes into bounds.
+
+    Attributes:
+        discount: In [0, 1].
+        least_sum: Least probability of going on over all rows.
+        greatest_sum: Greatest probability of going on over all rows.
+        largest_reward: Largest absolute reward.
+        num_products: The L of the module's rounding allowance.
+    """
+
+    discount: float
+    least_sum: float
+    greatest_sum: float
+    largest_reward: float
+    num_products: int
+
+    @property
+    def contracts(self) -> bool:
+        """Whether backups bring values together in the sup norm."""
+        return self.discount * self.greatest_sum < 1
+
+    def rounding(self, largest_value: float) -> float:
+        """How far rounding can move a computed backup, values being at most so large."""
+        size = self.largest_reward + self.discount * self.greatest_sum * largest_value
+        return (2 * self.num_products + 4) * UNIT_ROUNDING * size
+
+    def offsets(
+        self, lowest: float, highest: float, largest: float
+    ) -> tuple[float, float]:
+        """``values + lower <= truth <= values + upper`` if a backup changes values by these.
+
+        Args:
+            lowest: Least change.
+            highest: Greatest change.
+            largest: Largest absolute value.
+        """
+        rounding = self.rounding(largest)
+        return self._offsets(lowest - rounding, highest + rounding)
+
+    def bounds_after(
+        self, lowest: float, highest: float, largest: float
+    ) -> tuple[float, float, bool]:
+        """What a sweep with these changes proves about the values after it.
+
+        Args:
+            lowest: Least change of the sweep.
+            highest: Greatest change.
+            largest: Largest absolute value.
+
+        Returns:
+            The middle of the two offsets, the largest error of the values moved there, and whether
+            rounding is most of that error, so that further sweeps are of no use.
+        """
+        if not self.contracts:
+            return 0.0, math.inf, False
+        rounding = self.rounding(largest)
+        plain_lower, plain_upper = self._offsets_after(lowest, highest)
+        lower, upper = self._offsets_after(lowest - rounding, highest + rounding)
+        exhausted = upper - lower >= 2 * (plain_upper - plain_lower)
+        return (plain_upper + plain_lower) / 2, (upper - lower) / 2 + rounding, exhausted
+
+    def _offsets(self, lowest: float, highest: float) -> tuple[float, float]:
+        return value_offsets(
+            lowest,
+            highest,
+            discount=self.discount,
+            least_sum=self.least_sum,
+            greatest_sum=self.greatest_sum,
+        )
+
+    def _offsets_after(self, lowest: float, highest: float) -> tuple[float, float]:
+        lower, upper = self._offsets(lowest, highest)
+        # V* = T V* <= T(V + upper): one more application shrinks the offset
+        return (
+            self.discount * lower * (self.least_sum if lower >= 0 else self.greatest_sum),
+            self.discount * upper * (self.greatest_sum if upper >= 0 else self.least_sum),
+        )

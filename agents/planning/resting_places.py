@@ -38,7 +38,7 @@ from ...envs.mdp import TabularMDP
 from .end_components import any_outcome, ending_pairs, maximal_end_components, steps_towards
 from .error_bounds import UNIT_ROUNDING
 
-__all__ = ["RestingPlaces"]
+__all__ = ["RestingPlaces", "negligible_reward"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -78,7 +78,7 @@ class RestingPlaces:
             ValueError: Some state's optimal total reward is infinite or does not exist; the
                 message names it.
         """
-        nothing = _negligible(mdp)
+        nothing = negligible_reward(mdp)
         ends = ending_pairs(mdp)
         usable = (np.diff(mdp.row_starts) > 0) & ~ends
         labels = np.full(mdp.num_states, -1, dtype=np.int64)
@@ -148,7 +148,7 @@ class RestingPlaces:
         return policy
 
 
-def _negligible(mdp: TabularMDP) -> float:
+def negligible_reward(mdp: TabularMDP) -> float:
     """Expected rewards up to this size may be a sum that is 0 but for rounding."""
     longest = int(np.diff(mdp.row_starts).max())
     return 2 * (longest - 1) * UNIT_ROUNDING * float(np.abs(mdp.rewards).max())

@@ -86,7 +86,7 @@ def certify_total_reward(
     """
     change = best - values
     size = max(float(change.max()), -float(change.min()), 0.0) + rounding
-    scale = max(float(np.abs(values).max()), operator.largest_reward, 1e-300)
+    scale = max(float(np.abs(values).max()), operator.errors.largest_reward, 1e-300)
     live = np.ones(len(values), dtype=np.bool_) if operator.pinned is None else ~operator.pinned
     slack = values[:, None] - action_values - rounding
     for nearness in _NEARNESS:

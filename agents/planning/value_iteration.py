@@ -113,7 +113,7 @@ def _discounted(
     while sweeps < max_sweeps:
         sweeps += 1
         values, lowest, highest, largest = step(values)
-        middle, error_bound, exhausted = operator.bounds(lowest, highest, largest)
+        middle, error_bound, exhausted = operator.errors.bounds_after(lowest, highest, largest)
         watch(on_sweep, sweeps, values, max(-lowest, highest), error_bound)
         if error_bound <= tolerance or exhausted:
             break
@@ -147,7 +147,7 @@ def _undiscounted(
         solution = certify(
             operator, values.copy(), method=method, sweeps=sweeps, tolerance=tolerance
         )
-        exhausted = change <= operator.rounding(largest)
+        exhausted = change <= operator.errors.rounding(largest)
         if solution.converged or exhausted or sweeps == max_sweeps:
             warn_if_short(solution, tolerance, stacklevel=4)
             return solution

@@ -10,7 +10,14 @@ from typing import Any, Literal, get_args
 from .exploration import ExplorationMethod
 from .schedules import Schedule
 
-__all__ = ["ControlConfig", "TabularConfig", "config_from_json", "config_to_json"]
+__all__ = [
+    "ControlConfig",
+    "ExplorationConfig",
+    "PredictionConfig",
+    "TabularConfig",
+    "config_from_json",
+    "config_to_json",
+]
 
 ActionMasks = Literal["auto", "always", "never"]
 
@@ -48,10 +55,6 @@ class TabularConfig:
 
     discount: float = 0.99
     """Weight of the next step's return, in [0, 1]."""
-    step_size: float | Schedule = 0.1
-    """Size of an update, before it falls with the number of updates."""
-    step_size_decay: float = 0.0
-    """Exponent with which the step size falls with the updates of an entry: 0 never, 1 average."""
     action_masks: ActionMasks = "auto"
     """Whose masks forbid actions: the model's, or info's where no model is known (auto); info's in
     any case, so that the environment is stepped (always); only the model's (never)."""
@@ -66,8 +69,8 @@ class TabularConfig:
 
 
 @dataclass(frozen=True)
-class ControlConfig(TabularConfig):
-    """What every learner has that improves its own policy."""
+class ExplorationConfig(TabularConfig):
+    """What every learner has that explores by the values of actions."""
 
     exploration: ExplorationMethod = "epsilon-greedy"
     """How it explores."""
@@ -77,6 +80,28 @@ class ControlConfig(TabularConfig):
     """Temperature of softmax exploration."""
     initial_action_value: float = 0.0
     """What every action is worth at first; a high value makes the learner try everything."""
+
+
+@dataclass(frozen=True)
+class ControlConfig(ExplorationConfig):
+    """What every learner has that improves its own policy by steps towards a target."""
+
+    step_size: float | Schedule = 0.1
+    """Size of an update, before it falls with the number of updates."""
+    step_size_decay: float = 0.0
+    """Exponent with which the step size falls with the updates of an entry: 0 never, 1 average."""
+
+
+@dataclass(frozen=True)
+class PredictionConfig(TabularConfig):
+    """What every learner has that estimates the values of a given policy."""
+
+    step_size: float | Schedule = 0.1
+    """Size of an update, before it falls with the number of updates."""
+    step_size_decay: float = 0.0
+    """Exponent with which the step size falls with the updates of an entry: 0 never, 1 average."""
+    initial_state_value: float = 0.0
+    """What every state is worth at first."""
 
 
 def config_to_json(config: TabularConfig) -> dict[str, Any]:

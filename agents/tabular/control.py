@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .configuration import ControlConfig
 from .exploration import Exploration, best_action, compile_exploration, explored_action
 from .learner import AbstractTabularAgent
 from .schedules import CompiledSchedule, StepSize, compile_schedule, scheduled
@@ -15,7 +16,7 @@ __all__ = ["AbstractControl"]
 
 
 class AbstractControl(AbstractTabularAgent):
-    """A learner whose memory has ``action_values``, ``exploration`` and ``step_size``."""
+    """A learner whose memory has ``action_values`` and ``exploration``."""
 
     @property
     def action_values(self) -> NDArray[np.float64]:
@@ -52,8 +53,10 @@ class AbstractControl(AbstractTabularAgent):
         return int(explored_action(own, row, 0))
 
     def _scalars(self) -> dict[str, float]:
-        step_size: CompiledSchedule = self._memory.step_size.schedule
-        scalars = {"train/step_size": float(scheduled(step_size, self.num_timesteps))}
+        scalars = {}
+        if isinstance(self.config, ControlConfig):
+            step_size: CompiledSchedule = self._memory.step_size.schedule
+            scalars["train/step_size"] = float(scheduled(step_size, self.num_timesteps))
         exploration: Exploration = self._memory.exploration
         if self.config.exploration == "softmax":
             name, schedule = "rollout/temperature", exploration.temperature

@@ -36,8 +36,10 @@ __all__ = [
     "best_action",
     "best_value",
     "compile_exploration",
+    "expected_value",
     "explored_action",
     "policy_probabilities",
+    "uniform_action",
 ]
 
 ExplorationMethod = Literal["epsilon-greedy", "softmax"]
@@ -117,12 +119,13 @@ def explored_action(
         return _softmax_action(exploration, action_values, state)
     rate = scheduled(exploration.rate, exploration.clock[0])
     if rate > 0.0 and random_unit(exploration.random) < rate:
-        return _uniform_action(exploration, state)
+        return uniform_action(exploration, state)
     return _random_best_action(exploration, action_values, state)
 
 
 @njit
-def _uniform_action(exploration: Exploration, state: int) -> int:
+def uniform_action(exploration: Exploration, state: int) -> int:
+    """Draw one of the allowed actions, each with the same probability."""
     num_actions = exploration.allowed.shape[1]
     while True:
         action = random_below(exploration.random, num_actions)
@@ -176,6 +179,30 @@ def _softmax_action(
             if threshold < 0.0:
                 break
     return chosen
+
+
+@njit
+def expected_value(
+    exploration: Exploration, action_values: NDArray[np.float64], state: int
+) -> float:
+    """The mean value of the action that the exploration policy takes at the present step."""
+    best = best_value(action_values, exploration.allowed, state)
+    total = 0.0
+    weights = 0.0
+    temperature = scheduled(exploration.temperature, exploration.clock[0])
+    for action in range(action_values.shape[1]):
+        if exploration.allowed[state, action]:
+            value = action_values[state, action]
+            weight = 1.0
+            if exploration.method == 1:
+                weight = math.exp((value - best) / temperature)
+            total += weight * value
+            weights += weight
+    mean = total / weights
+    if exploration.method == 1:
+        return mean
+    rate = scheduled(exploration.rate, exploration.clock[0])
+    return rate * mean + (1.0 - rate) * best
 
 
 @njit

@@ -119,8 +119,12 @@ class AbstractTabularAgent(AbstractAgent):
         """Scalars to log at the ends of episodes, by their TensorBoard names."""
 
     def _make_room(self) -> int:
-        """How many steps fit into the memory; algorithms that keep whole episodes enlarge it."""
+        """How many steps fit into the memory; algorithms that keep whole episodes count them."""
         return _UNLIMITED
+
+    def _enlarge(self) -> bool:
+        """Enlarge the memory, where the algorithm's can grow; whether it did."""
+        return False
 
     # ---- learning -------------------------------------------------------------------------------
 
@@ -159,8 +163,9 @@ class AbstractTabularAgent(AbstractAgent):
     def _advance(self, num_steps: int) -> None:
         """Take up to ``num_steps`` steps and hear of the episodes that ended."""
         interaction = self._interaction_or_raise()
+        room = self._make_room()  # may replace the memory
         try:
-            interaction.take(self._memory, min(num_steps, self._make_room()))
+            interaction.take(self._memory, min(num_steps, room))
         finally:
             episodes = interaction.collect()
             if len(episodes):
@@ -351,6 +356,11 @@ class AbstractTabularAgent(AbstractAgent):
                 start_anywhere=self._start_anywhere,
             )
             return
+        if self._start_anywhere:
+            raise ValueError(
+                "expected an environment whose model is known, to be simulated from exploring "
+                f"starts, got {env}: a stepped environment begins where it likes"
+            )
         masks = self.config.action_masks
         self.simulator = "stepped"
         self._interaction = SteppedInteraction(
@@ -402,8 +412,10 @@ class AbstractTabularAgent(AbstractAgent):
             )
 
     def _restore_memory(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Fill the memory; algorithms whose buffers grow first make them as large as saved."""
+        largest = max(array.size for array in arrays.values())
         own = dict(named_arrays(self._memory))
+        while max(array.size for array in own.values()) < largest and self._enlarge():
+            own = dict(named_arrays(self._memory))
         if {name: array.shape for name, array in own.items()} != {
             name: array.shape for name, array in arrays.items()
         }:

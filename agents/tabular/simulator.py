@@ -111,9 +111,9 @@ def simulate_model(
             distribution says (exploring starts).
         log_size: Finished episodes that the log can hold.
     """
-    weights: NDArray[np.float64] = mdp.initial_distribution
+    weights = np.array(mdp.initial_distribution)
     if start_anywhere:
-        weights = mdp.allowed.any(axis=1).astype(np.float64)
+        weights[:] = mdp.allowed.any(axis=1)
     starts = np.flatnonzero(weights > 0)
     observations = mdp.observation_index
     if observations is None:

@@ -97,7 +97,7 @@ class Grid:
         return cls(tuple(lines), known=WALL + START + GOAL + PIT + FLOOR + extra)
 
     @cached_property
-    def marks(self) -> NDArray[np.str_]:
+    def marks(self) -> NDArray[Any]:
         """(S,) the character of each state."""
         return self._characters[self._positions]
 
@@ -176,7 +176,7 @@ class Grid:
         return distribution
 
     @cached_property
-    def _characters(self) -> NDArray[np.str_]:
+    def _characters(self) -> NDArray[Any]:
         return np.array([list(row) for row in self.rows])
 
     @cached_property

@@ -5,11 +5,15 @@ import json
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.wrappers import Autoreset, ClipReward, DiscretizeObservation, RecordEpisodeStatistics
-from stable_baselines3.common.monitor import Monitor
-
 from gymagine.envs.environment_state import capture, restore
 from gymagine.envs.registration import register_environments
+from gymnasium.wrappers import (
+    Autoreset,
+    ClipReward,
+    DiscretizeObservation,
+    RecordEpisodeStatistics,
+)
+from stable_baselines3.common.monitor import Monitor
 
 register_environments()
 

@@ -2,7 +2,8 @@
 
 import gymnasium
 import pytest
-from gymagine.envs.environments import make_env
+from gymagine.envs.environments import make_env, step_cap
+from gymnasium import wrappers
 
 
 def test_an_environment_is_returned_as_it_is():
@@ -34,3 +35,11 @@ def test_a_spec_keeps_its_options():
 def test_an_unknown_name_is_a_value_error(name, message):
     with pytest.raises(ValueError, match=message):
         make_env(name)
+
+
+def test_the_least_time_limit_caps_the_steps():
+    env = gymnasium.make("CliffWalking-v1")
+    assert step_cap(env) is None
+    env = wrappers.TimeLimit(wrappers.RecordEpisodeStatistics(wrappers.TimeLimit(env, 5)), 8)
+    assert step_cap(env) == 5
+    assert step_cap(gymnasium.make("FrozenLake-v1")) == 100

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ARRAYS = ("row_starts", "next_states", "probabilities", "rewards", "terminated")
-REWARDS = st.sampled_from([-1.0, -0.0, 0.0, 0.5, 1e300]) | st.floats(-1e6, 1e6)
+REWARDS = st.sampled_from([-1.0, -0.0, 0.0, 0.5]) | st.floats(-1e6, 1e6)
 
 
 @st.composite

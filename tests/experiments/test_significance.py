@@ -38,7 +38,7 @@ def test_groups_of_unequal_size_and_ties(seed):
 
 @pytest.mark.parametrize("shift", [0.0, 1e6])
 def test_drawn_permutations_agree_with_all_of_them(shift):
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(2)
     x, y = rng.normal(0.6, 1.0, 8) + shift, rng.normal(0.0, 1.0, 8) + shift
     exact = permutation_test(x, y, rng=rng, num_permutations=math.comb(16, 8))
     drawn = permutation_test(x, y, rng=rng, num_permutations=math.comb(16, 8) - 1)

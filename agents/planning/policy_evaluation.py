@@ -1,0 +1,311 @@
+r"""Policy evaluation: the value of following one policy.
+
+.. math:: V_\pi = r_\pi + \gamma c_\pi V_\pi, \qquad
+   V^{(h)} = r_\pi + \gamma c_\pi V^{(h-1)}, \quad V^{(0)} = 0
+
+The first is solved as a sparse linear system or by sweeps, and proven as in `error_bounds`, with the
+policy's own rows. The second is the exact value of an episode that is cut off after h steps.
+
+At discount 1 the expected steps :math:`w = (I - c_\pi)^{-1} 1` take the place of
+:math:`1 / (1 - \gamma)`: if :math:`c_\pi w \le w - \delta` then
+:math:`|V - V_\pi| \le \max_s |T_\pi V - V|(s) \cdot w / \delta`, for
+:math:`V \pm \varepsilon w` with :math:`\varepsilon = \max |T_\pi V - V| / \delta` are a super- and a
+subsolution and :math:`c_\pi` contracts in the norm weighted by w (Puterman 1994, section 6.10). States
+from which the policy goes round for ever without reward have value 0; where it goes round for ever with
+reward the value does not exist.
+
+References:
+    M. L. Puterman (1994), Markov Decision Processes, sections 4.2, 6.1 and 6.10.
+    R. S. Sutton and A. G. Barto (2018), Reinforcement Learning: An Introduction, section 4.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Num
+from numpy.typing import NDArray
+
+from ...envs.mdp import TabularMDP
+from .bellman_operator import BellmanOperator, check_planner_arguments
+from .certificate import greedy_policy, warn_if_short
+from .end_components import ending_pairs
+from .error_bounds import UNIT_ROUNDING
+from .linear_solve import PolicySystem
+from .policy_rows import PolicyRows, mixed_rows
+from .resting_places import negligible_reward
+from .solution import Solution, SweepWatcher, watch
+
+__all__ = ["policy_evaluation"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def policy_evaluation(
+    mdp: TabularMDP,
+    policy: Num[NDArray[np.generic], "..."],
+    *,
+    discount: float,
+    tolerance: float = 1e-8,
+    max_sweeps: int = 1_000_000,
+    method: Literal["solve", "sweeps"] = "solve",
+    horizon: int | None = None,
+    initial_values: Float64[Floats, " states"] | None = None,
+    on_sweep: SweepWatcher | None = None,
+) -> Solution:
+    """Values of a policy.
+
+    Args:
+        mdp: The model.
+        policy: (S,) actions, or (S, A) probabilities of the actions.
+        discount: In [0, 1]; at 1 the policy must not go round for ever with reward.
+        tolerance: Largest error of a value that is accepted.
+        max_sweeps: For ``method="sweeps"``: give up after so many passes.
+        method: ``"solve"`` a sparse linear system, or ``"sweeps"``.
+        horizon: The number of steps after which an episode is cut off, at least 0: the values are
+            then those of exactly that many steps, computed by as many sweeps from 0. None never
+            cuts.
+        initial_values: (S,) values to start the sweeps from, zeros by default; not for a horizon.
+        on_sweep: Called after every sweep (not by ``"solve"``).
+
+    Returns:
+        The solution: ``state_values`` of the policy, ``action_values`` of each action first and then
+        the policy (with one step less to go under a horizon), ``policy`` the greedy improvement of
+        the given one, ``error_bound`` of the distance to the policy's values.
+
+    Raises:
+        TypeError: ``mdp`` is no `TabularMDP`.
+        ValueError: An argument is out of range, the policy is none (shape, range, masked actions),
+            or the discount is 1 and some value does not exist.
+
+    Example:
+        >>> loop = TabularMDP.from_outcomes([[[(0.5, 0, 1.0, False), (0.5, 0, 1.0, True)]]])
+        >>> policy_evaluation(loop, np.array([0]), discount=1.0).state_values
+        array([2.])
+    """
+    check_planner_arguments(mdp, discount=discount, tolerance=tolerance, max_sweeps=max_sweeps)
+    if method not in ("solve", "sweeps"):
+        raise ValueError(f"expected method 'solve' or 'sweeps', got {method!r}")
+    if horizon is not None and horizon < 0:
+        raise ValueError(f"expected a horizon of at least 0 or None, got {horizon}")
+    operator = BellmanOperator.of(mdp, discount, optimal=False)
+    weights = action_probabilities(mdp, policy)
+    if horizon is not None:
+        return _cut_off(operator, mixed_rows(operator, weights), horizon, tolerance, on_sweep)
+    if discount == 1:
+        weights = _without_idle(operator, weights)
+    rows = mixed_rows(operator, weights)
+    problem = _Problem(operator, rows, by_sweeps=method == "sweeps")
+    if method == "solve":
+        values, sweeps, proven = PolicySystem(rows, discount).solve(rows.rewards), 0, np.inf
+    else:
+        start = operator.starting_values(initial_values)
+        values, sweeps, proven = problem.sweep(start, tolerance, max_sweeps, on_sweep)
+    lowest, highest = problem.changes(values)
+    error_bound = min(proven, problem.bound(lowest, highest, _size(values)))
+    solution = _solution(operator, values, sweeps, max(-lowest, highest), error_bound, tolerance)
+    warn_if_short(solution, tolerance)
+    return solution
+
+
+def action_probabilities(
+    mdp: TabularMDP, policy: Num[NDArray[np.generic], "..."]
+) -> Float64[Floats, "states actions"]:
+    """(S, A) probabilities that (S,) actions or (S, A) probabilities mean.
+
+    Raises:
+        ValueError: The shape is neither, an action is out of range or masked, or a state's
+            probabilities are negative or do not sum to 1.
+    """
+    num_states, num_actions = mdp.num_states, mdp.num_actions
+    policy = np.asarray(policy)
+    if policy.shape == (num_states,) and np.issubdtype(policy.dtype, np.integer):
+        outside = (policy < 0) | (policy >= num_actions)
+        if outside.any():
+            state = int(np.argmax(outside))
+            raise ValueError(
+                f"state {state}: expected an action in [0, {num_actions}), got {policy[state]}"
+            )
+        weights = np.zeros((num_states, num_actions))
+        weights[np.arange(num_states), policy] = 1.0
+    elif policy.shape == (num_states, num_actions):
+        weights = policy.astype(np.float64)
+        bad = ~((weights >= 0).all(axis=1) & (np.abs(weights.sum(axis=1) - 1) <= 1e-8))
+        if bad.any():
+            state = int(np.argmax(bad))
+            raise ValueError(
+                f"state {state}: expected action probabilities that sum to 1, got {weights[state]}"
+            )
+    else:
+        raise ValueError(
+            f"expected a policy of ({num_states},) integer actions or "
+            f"({num_states}, {num_actions}) probabilities, got {policy.dtype} of shape "
+            f"{policy.shape}"
+        )
+    masked = (weights > 0) & ~mdp.allowed
+    if masked.any():
+        state, action = divmod(int(np.argmax(masked)), num_actions)
+        raise ValueError(f"state {state}: expected an allowed action, got {action}, masked")
+    return weights
+
+
+class _Problem:
+    """The rows of one policy and what a backup with them proves."""
+
+    def __init__(self, operator: BellmanOperator, rows: PolicyRows, *, by_sweeps: bool) -> None:
+        self.rows = rows
+        self.discount = operator.discount
+        sums = rows.matrix().sum(axis=1)
+        # the rows' own weights and rewards are products and sums too
+        num_products = int(np.diff(rows.starts).max()) + operator.errors.num_products + 1
+        self.errors = replace(
+            operator.errors,
+            least_sum=float(sums.min()),
+            greatest_sum=float(sums.max()),
+            num_products=num_products,
+        )
+        self._longest = self._stretch(by_sweeps) if operator.discount == 1 else np.inf
+
+    def changes(self, values: Floats) -> tuple[float, float]:
+        """The least and the greatest change of one backup."""
+        change = self.rows.backup(values, self.discount) - values
+        return float(change.min()), float(change.max())
+
+    def bound(self, lowest: float, highest: float, largest: float) -> float:
+        """Largest error of values that a backup changes by these."""
+        if self.discount == 1:
+            rounding = self.errors.rounding(largest)
+            return (max(-lowest, highest, 0.0) + rounding) * self._longest
+        lower, upper = self.errors.offsets(lowest, highest, largest)
+        return max(-lower, upper)
+
+    def sweep(
+        self,
+        values: Floats,
+        tolerance: float,
+        max_sweeps: int,
+        on_sweep: SweepWatcher | None,
+    ) -> tuple[Floats, int, float]:
+        """Sweep until the bound is within the tolerance; values, sweeps and the bound."""
+        scratch = np.empty_like(values)
+        sweeps, error_bound, middle = 0, np.inf, 0.0
+        while sweeps < max_sweeps:
+            sweeps += 1
+            _, lowest, highest = self.rows.sweep(values, scratch, discount=self.discount)
+            largest = _size(values)
+            middle, error_bound, exhausted = self.errors.bounds_after(lowest, highest, largest)
+            if self.discount == 1:
+                error_bound = self.bound(lowest, highest, largest)
+                exhausted = max(-lowest, highest) <= self.errors.rounding(largest)
+            watch(on_sweep, sweeps, values, max(-lowest, highest), error_bound)
+            if error_bound <= tolerance or exhausted:
+                break
+        values += middle
+        return values, sweeps, error_bound
+
+    def _stretch(self, by_sweeps: bool) -> float:
+        """The largest w over delta (module docstring)."""
+        ones = np.ones(self.rows.num_states)
+        if by_sweeps:
+            steps, scratch = np.zeros_like(ones), np.empty_like(ones)
+            highest = np.inf
+            while highest > 0.5:  # comes to an end: every state leads to an end or is idle
+                _, _, highest = self.rows.sweep(
+                    steps, scratch, discount=1.0, num_sweeps=100, rewards=ones
+                )
+        else:
+            steps = PolicySystem(self.rows, 1.0).solve(ones)
+        largest = _size(steps)
+        drop = float((steps - self.rows.matrix() @ steps).min())
+        drop -= (2 * self.errors.num_products + 4) * UNIT_ROUNDING * largest
+        return largest / drop if drop > 0 and steps.min() > 0 else np.inf
+
+
+def _size(values: Floats) -> float:
+    return float(np.abs(values).max())
+
+
+def _without_idle(operator: BellmanOperator, weights: Floats) -> Floats:
+    """The policy's weights, 0 in the states where it goes round for ever without reward.
+
+    Raises:
+        ValueError: The policy goes round for ever with reward.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    mdp = operator.mdp
+    rows = mixed_rows(operator, weights)
+    count, component = connected_components(rows.matrix(), directed=True, connection="strong")
+    here = np.repeat(component, np.diff(rows.starts))
+    there = component[rows.next_states]
+    open_ = np.zeros(count, dtype=np.bool_)
+    open_[here[here != there]] = True
+    ends = ending_pairs(mdp).reshape(weights.shape) & (weights > 0)
+    open_[component[ends.any(axis=1)]] = True
+    idle = ~open_[component]
+    earns = idle & (np.abs(rows.rewards) > negligible_reward(mdp))
+    if earns.any():
+        state = int(np.argmax(earns))
+        raise ValueError(
+            f"discount 1: expected a policy that ends or comes to rest, got one that goes round "
+            f"for ever with reward through state {state}: its value there is not finite (use a "
+            f"discount below 1, or a horizon)"
+        )
+    return np.where(idle[:, None], 0.0, weights)
+
+
+def _cut_off(
+    operator: BellmanOperator,
+    rows: PolicyRows,
+    horizon: int,
+    tolerance: float,
+    on_sweep: SweepWatcher | None,
+) -> Solution:
+    problem = _Problem(replace(operator, discount=0.0), rows, by_sweeps=False)
+    discount = operator.discount
+    values, scratch = np.zeros(operator.num_states), np.empty(operator.num_states)
+    before = values.copy()
+    error, largest, change = 0.0, 0.0, 0.0
+    for sweep in range(1, horizon + 1):
+        before[:] = values
+        _, lowest, highest = rows.sweep(values, scratch, discount=discount)
+        error = discount * problem.errors.greatest_sum * error
+        largest = max(largest, _size(values))
+        error += replace(problem.errors, discount=discount).rounding(largest)
+        change = max(-lowest, highest)
+        watch(on_sweep, sweep, values, change, np.inf if sweep < horizon else error)
+    solution = _solution(operator, values, horizon, change, error, tolerance, ahead=before)
+    warn_if_short(solution, tolerance, stacklevel=4)
+    return solution
+
+
+def _solution(
+    operator: BellmanOperator,
+    values: Floats,
+    sweeps: int,
+    residual: float,
+    error_bound: float,
+    tolerance: float,
+    ahead: Floats | None = None,
+) -> Solution:
+    """The solution with the pair values of one step and then ``ahead`` (None: ``values``)."""
+    seen = (values if ahead is None else ahead).copy()
+    if operator.pinned is not None:
+        seen[operator.pinned] = 0.0
+    action_values = operator.action_values(seen)
+    largest = _size(values)
+    tie = operator.errors.rounding(largest) + min(2 * error_bound, 1e-9 * largest)
+    return Solution(
+        method="policy-evaluation",
+        discount=operator.discount,
+        state_values=values,
+        action_values=action_values,
+        policy=greedy_policy(action_values, tie),
+        sweeps=sweeps,
+        residual=residual + 0.0,
+        error_bound=error_bound,
+        converged=error_bound <= tolerance,
+    )

@@ -1,0 +1,132 @@
+"""One run of a comparison: done, gone on with, or read back from disk.
+
+A run's folder is named after a fingerprint of its settings, so that the same command finds what it
+did before: a finished run is read, one that was cut goes on from its checkpoint, and one of a
+library that keeps no full checkpoints is done again. Whatever goes wrong is part of the result.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from .environment_names import folder_name
+from .records import RunRecord, RunSettings
+from .results import RunResult, Status
+from .training import agent_resumes, begin_run, continue_run, prepare_run
+
+__all__ = ["ComparisonRun"]
+
+
+@dataclass(frozen=True)
+class ComparisonRun:
+    """One agent in one environment with one seed, as part of a comparison.
+
+    Attributes:
+        settings: What to do.
+        root: The comparison's folder.
+    """
+
+    settings: RunSettings
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where its record lies."""
+        settings = self.settings
+        return (
+            self.root
+            / "runs"
+            / folder_name(settings.environment.label)
+            / folder_name(settings.agent)
+            / f"{settings.seed}-{settings.fingerprint}"
+        )
+
+    def finished(self) -> RunResult | None:
+        """The result on disk, or None where the run has not finished."""
+        try:
+            record = RunRecord.open(self.folder)
+            return self._result(record) if record.status == "finished" else None
+        except (FileNotFoundError, ValueError, KeyError):  # none, or one that was cut early
+            return None
+
+    def steps_taken(self) -> int:
+        """Environment steps so far, as its last checkpoint says."""
+        try:
+            return RunRecord.open(self.folder).num_timesteps
+        except (FileNotFoundError, ValueError, KeyError):
+            return 0
+
+    def execute(self) -> RunResult:
+        """Run, and return what came of it; only Ctrl-C a second time is raised."""
+        done = self.finished()
+        if done is not None:
+            return done
+        try:
+            return self._result(self._run())
+        except Exception as error:
+            return self.without_result("failed", str(error) or type(error).__name__)
+
+    def _run(self) -> RunRecord:
+        try:
+            record = RunRecord.open(self.folder)
+        except (FileNotFoundError, ValueError):
+            record = None
+        if (
+            record is not None
+            and record.checkpoint.exists()
+            and agent_resumes(self.settings.agent)
+        ):
+            return continue_run(record).record
+        shutil.rmtree(self.folder, ignore_errors=True)
+        agent, evaluator = prepare_run(self.settings)
+        self.folder.mkdir(parents=True)
+        return begin_run(agent, evaluator, self.settings, self.folder).record
+
+    def _result(self, record: RunRecord) -> RunResult:
+        if record.status != "finished":
+            return self.without_result("interrupted", None)
+        points = record.evaluations()
+        last = points[-1]
+        exact = last.exact_return is not None
+        return RunResult(
+            environment=self.settings.environment.label,
+            agent=self.settings.agent,
+            seed=self.settings.seed,
+            status="finished",
+            error=None,
+            timesteps=record.num_timesteps,
+            wall_seconds=record.train_seconds,
+            simulator=record.config.get("simulator"),
+            curve_steps=[point.timesteps for point in points],
+            curve_returns=[point.score for point in points],
+            final_return=last.score,
+            final_episodes=0 if exact else last.num_episodes,
+            exact=exact,
+            record=self.relative_folder,
+        )
+
+    def without_result(self, status: Status, error: str | None) -> RunResult:
+        """The result of a run that did not finish."""
+        return RunResult(
+            environment=self.settings.environment.label,
+            agent=self.settings.agent,
+            seed=self.settings.seed,
+            status=status,
+            error=error,
+            timesteps=self.steps_taken(),
+            wall_seconds=0.0,
+            simulator=None,
+            curve_steps=[],
+            curve_returns=[],
+            final_return=None,
+            final_episodes=0,
+            exact=False,
+            record=self.relative_folder,
+        )
+
+    @property
+    def relative_folder(self) -> str:
+        """The folder as results name it."""
+        return self.folder.relative_to(self.root).as_posix()

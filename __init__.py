@@ -6,6 +6,7 @@ heavy: numba, scipy, torch, Stable-Baselines3 and matplotlib come in when someth
 
 from typing import TYPE_CHECKING
 
+from .envs.registration import register_environments
 from .lazy_exports import export_lazily
 from .version import __version__
 
@@ -28,3 +29,5 @@ __getattr__, __dir__ = export_lazily(
         "train": ".experiments.training",
     },
 )
+
+register_environments()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -98,13 +98,13 @@ def new_panels(
     return figure, axes[:count]
 
 
-def tidy(axes: Axes, *, grid: str = "both") -> None:
+def tidy(axes: Axes, *, grid: Literal["both", "x", "y"] = "both") -> None:
     """Take away what is not data: frame, heavy ticks, dark grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#b0b0b0")
     axes.tick_params(color="#b0b0b0", labelsize=9)
     axes.set_axisbelow(True)
-    axes.grid(axis=grid, color="#e8e8e8", linewidth=0.8)  # type: ignore[arg-type]
+    axes.grid(axis=grid, color="#e8e8e8", linewidth=0.8)
 
 
 def steps_axis(axes: Axes) -> None:

@@ -149,3 +149,12 @@ def test_type_ignores_have_a_code_and_functions_are_short(path):
             has_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
             start = first.end_lineno if has_docstring else node.lineno
             assert node.end_lineno - start <= 65, f"{path}:{node.lineno}: {node.name} is too long"
+
+
+def test_an_exported_function_is_not_hidden_by_its_module():
+    code = (
+        "import gymagine.envs.garnet, gymagine.agents.planning.value_iteration as module;"
+        "from gymagine.agents.planning import value_iteration; from gymagine.envs import garnet;"
+        "assert callable(value_iteration) and callable(garnet)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -39,16 +39,16 @@ class Traces(NamedTuple):
 
     Attributes:
         values: (S, A) the traces.
-        states: (S * A,) rows of the entries whose trace is not zero, the first ``count[0]``.
+        states: (S * A,) rows of the entries whose trace is not zero, the first ``num_active[0]``.
         actions: (S * A,) their columns.
-        count: (1,) how many there are.
+        num_active: (1,) how many there are.
         replacing: Whether a visit replaces the trace by 1 or adds 1.
     """
 
     values: NDArray[np.float64]
     states: NDArray[np.int64]
     actions: NDArray[np.int64]
-    count: NDArray[np.int64]
+    num_active: NDArray[np.int64]
     replacing: bool
 
 
@@ -59,7 +59,7 @@ def no_traces(shape: tuple[int, int], kind: TraceKind) -> Traces:
         values=np.zeros(shape),
         states=np.zeros(size, dtype=np.int64),
         actions=np.zeros(size, dtype=np.int64),
-        count=np.zeros(1, dtype=np.int64),
+        num_active=np.zeros(1, dtype=np.int64),
         replacing=kind == "replacing",
     )
 
@@ -67,9 +67,9 @@ def no_traces(shape: tuple[int, int], kind: TraceKind) -> Traces:
 @njit
 def clear_traces(traces: Traces) -> None:
     """Set all traces to zero."""
-    for k in range(traces.count[0]):
+    for k in range(traces.num_active[0]):
         traces.values[traces.states[k], traces.actions[k]] = 0.0
-    traces.count[0] = 0
+    traces.num_active[0] = 0
 
 
 @njit
@@ -77,10 +77,10 @@ def raise_trace(traces: Traces, state: int, action: int) -> None:
     """Note a visit of an entry."""
     trace = traces.values[state, action]
     if trace == 0.0:
-        k = traces.count[0]
+        k = traces.num_active[0]
         traces.states[k] = state
         traces.actions[k] = action
-        traces.count[0] = k + 1
+        traces.num_active[0] = k + 1
     traces.values[state, action] = 1.0 if traces.replacing else trace + 1.0
 
 
@@ -96,7 +96,7 @@ def apply_traces(
 ) -> None:
     """Move every entry by its trace's share of ``error``, then fade the traces by ``decay``."""
     k = 0
-    count = traces.count[0]
+    count = traces.num_active[0]
     while k < count:
         s, a = traces.states[k], traces.actions[k]
         trace = traces.values[s, a]
@@ -111,4 +111,4 @@ def apply_traces(
         else:
             k += 1
         traces.values[s, a] = trace
-    traces.count[0] = count
+    traces.num_active[0] = count

@@ -1,6 +1,6 @@
 r"""n-step SARSA: on-policy control between one step and the whole episode.
 
-The pair visited n steps ago moves towards the rewards since then and the value of the present pair,
+The pair visited n steps ago moves towards the rewards since then and the present pair's value,
 
 .. math::
     G_{t:t+n} = R_{t+1} + \gamma R_{t+2} + \dots + \gamma^{n-1} R_{t+n}

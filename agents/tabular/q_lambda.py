@@ -124,7 +124,9 @@ class QLambdaConfig(ControlConfig):
 
 
 class QLambda(AbstractControl):
-    """Watkins's Q(lambda) with a table (see the module, and `AbstractTabularAgent` for the arguments).
+    """Watkins's Q(lambda) with a table.
+
+    See the module, and `AbstractTabularAgent` for the arguments.
 
     Example:
         >>> agent = QLambda("CliffWalking-v1", seed=0, discount=1.0).learn(100_000)

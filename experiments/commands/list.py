@@ -22,7 +22,15 @@ _KINDS = {
     "control": "to compare with",
     "peer": "Stable-Baselines3's, as they are",
 }
-_TABULAR = ("FrozenLake", "FrozenLake8x8", "CliffWalking", "CliffWalkingSlippery", "Taxi", "Blackjack")
+_ORIGINS = {
+    "gymagine": "the model is known",
+    "gymnasium.envs.toy_text": "the model is known (Gymnasium)",
+    "gymnasium.envs.classic_control": "classic control",
+    "gymnasium.envs.box2d": "Box2D (extra: box2d)",
+    "gymnasium.envs.mujoco": "MuJoCo (extra: mujoco)",
+    "minigrid": "MiniGrid (extra: minigrid)",
+    "ale_py": "Atari (extra: atari)",
+}
 
 
 @dataclass(frozen=True)
@@ -71,22 +79,26 @@ def _agents() -> Table:
 
 
 def _environments() -> Table:
-    import gymnasium
-
     table = _table("\nEnvironments")
-    groups: dict[str, list[str]] = {"the model is known": [], "others of Gymnasium": []}
-    for name, spec in sorted(gymnasium.registry.items()):
-        tabular = spec.namespace == "gymagine" or spec.name in _TABULAR
-        if tabular or spec.namespace is None:
-            groups["the model is known" if tabular else "others of Gymnasium"].append(name)
+    table.add_row()
+    groups: dict[str, list[str]] = {title: [] for title in _ORIGINS.values()}
+    for name, entry_point in _latest().items():
+        for origin, title in _ORIGINS.items():
+            if entry_point.startswith(origin):
+                groups[title].append(name)
     for title, names in groups.items():
-        table.add_row()
-        table.add_row(f"[dim]{title}[/dim]")
-        for name in names:
-            entry_point = gymnasium.registry[name].entry_point
-            table.add_row(f"  {name}", _summary(entry_point))
+        if names:
+            table.add_row(f"[dim]{title}[/dim]", "  ".join(sorted(names)))
     return table
 
 
-def _summary(entry_point: object) -> str:
-    return ""
+def _latest() -> dict[str, str]:
+    """Where the newest version of each environment is made."""
+    import gymnasium
+
+    newest: dict[tuple[str | None, str], tuple[int, str, str]] = {}
+    for name, spec in gymnasium.registry.items():
+        if isinstance(spec.entry_point, str):
+            key, version = (spec.namespace, spec.name), spec.version or 0
+            newest[key] = max(newest.get(key, (-1, "", "")), (version, name, spec.entry_point))
+    return {name: entry_point for _, name, entry_point in newest.values()}

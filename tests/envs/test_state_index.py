@@ -6,7 +6,7 @@ import pytest
 from gymagine.envs.state_index import StateIndex
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 STARTS = st.integers(-40, 40)
@@ -64,9 +64,10 @@ def test_samples_survive_and_batches_agree(space, seed):
     assert coded.tolist() == numbers
 
 
-@given(FINITE.filter(lambda space: StateIndex(space).num_states <= 600))
+@given(FINITE)
 def test_every_number_is_one_element(space):
     index = StateIndex(space)
+    assume(index.num_states <= 600)
     elements = [index.decode(number) for number in range(index.num_states)]
     assert all(element in space for element in elements)
     assert [index.encode(element) for element in elements] == list(range(index.num_states))

@@ -98,6 +98,7 @@ class TabularEnv(gymnasium.Env[Any, Any]):
         self._state_values: NDArray[np.float64] | None = None
         self._policy: NDArray[Any] | None = None
         self._window: Any = None
+        self._model_index = -1
         self._table: _Table | None = None
         self.steps_taken = 0
 
@@ -237,8 +238,11 @@ class TabularEnv(gymnasium.Env[Any, Any]):
     # ---- inside ---------------------------------------------------------------------------------
 
     def _select_model(self) -> None:
-        self._model_index = sum(step <= self._steps_taken for step, _ in self.model_changes)
-        later = self.model_changes[self._model_index :]
+        selected = sum(step <= self._steps_taken for step, _ in self.model_changes)
+        if selected == self._model_index:
+            return
+        self._model_index = selected
+        later = self.model_changes[selected:]
         self._next_change = later[0][0] if later else -1
         self._table = None
         # rows become Python lists when first visited: bisecting a list is faster than numpy

@@ -217,9 +217,7 @@ def _start(base: Any) -> int:
     return int(base.s)
 
 
-def _require_outcome(
-    listed: list[tuple[float, int, float, bool]], got: tuple[int, float, bool], *, place: str
-) -> None:
+def _require_outcome(listed: list[Any], got: tuple[int, float, bool], *, place: str) -> None:
     known = {(int(to), float(reward), bool(ended)) for _, to, reward, ended in listed}
     _require(got in known, f"{place}: expected an outcome of {sorted(known)}, got {got}")
 

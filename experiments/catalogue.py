@@ -52,26 +52,24 @@ def _peer(name: str, target: str, summary: str) -> AgentEntry:
 
 
 _PLANNERS = (
-    _planner("value-iteration", "value_iteration:ValueIteration", "backups of all states"),
-    _planner("policy-iteration", "policy_iteration:PolicyIteration", "evaluate exactly, improve"),
+    _planner("value-iteration", "planner:ValueIteration", "backups of all states"),
+    _planner("policy-iteration", "planner:PolicyIteration", "evaluate exactly, improve"),
     _planner(
         "modified-policy-iteration",
-        "modified_policy_iteration:ModifiedPolicyIteration",
+        "planner:ModifiedPolicyIteration",
         "evaluate by a few sweeps, improve",
     ),
     _planner(
         "prioritized-sweeping",
-        "prioritized_sweeping:PrioritizedSweeping",
+        "planner:PrioritizedSweeping",
         "backups in the order of their Bellman error",
     ),
     _planner(
         "backward-induction",
-        "backward_induction:BackwardInduction",
+        "planner:BackwardInduction",
         "the optimum under a step cap, action by time to go",
     ),
-    _planner(
-        "linear-programming", "linear_programming:LinearProgramming", "the optimal values as an LP"
-    ),
+    _planner("linear-programming", "planner:LinearProgramming", "the optimal values as an LP"),
 )
 
 _LEARNERS = (

@@ -2,7 +2,9 @@
 
 ``FrozenLake-v1@is_slippery=false,map_name=8x8`` is one word for a shell, a row label for a table
 and, with the few characters that file systems dislike replaced, a folder name. Values are read as
-JSON where they are JSON (``false``, ``3``, ``[1, 2]``) and as plain text where they are not.
+JSON where they are JSON (``false``, ``3``, ``[1, 2]``) and as plain text where they are not. One
+option is not the environment's: ``bins`` cuts continuous observations, so that tables can learn
+from ``CartPole-v1@bins=10``.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class EnvironmentName:
         return f"{self.id}@" + ",".join(f"{key}={_text(v)}" for key, v in self.options.items())
 
     def make(self, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
-        """A new environment.
+        """A new environment; the option ``bins`` is `discretize`'s, not the environment's.
 
         Raises:
             ValueError: The id is not registered (the nearest is named), or the environment does
@@ -62,18 +64,21 @@ class EnvironmentName:
         """
         from gymnasium.error import Error
 
+        from ..envs.discretize import discretize
         from ..envs.environments import make_env
 
         spec = _find_spec(self.id)
         kwargs = {**spec.kwargs, **self.options}
+        bins = kwargs.pop("bins", None)
         if render_mode is not None:
             kwargs["render_mode"] = render_mode
         try:
-            return make_env(dataclasses.replace(spec, kwargs=kwargs))
+            env = make_env(dataclasses.replace(spec, kwargs=kwargs))
         except (Error, TypeError) as error:
             if isinstance(error, TypeError) and "unexpected keyword" not in str(error):
                 raise
             raise ValueError(f"{self.id} cannot be made: {error}") from error
+        return env if bins is None else discretize(env, bins=bins)
 
 
 def parse_options(texts: Iterable[str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector.utils import concatenate, create_empty_array, iterate
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
@@ -212,6 +212,7 @@ class _Play:
         self.lengths = np.zeros(len(seeds), dtype=np.int64)
         self.num_capped = 0
         self._begun = 0
+        self._action_batch = batch_space(envs[0].action_space, len(envs))
         self._episode: list[int | None] = [None] * len(envs)
         self._observation: list[Any] = [None] * len(envs)
 
@@ -244,7 +245,7 @@ class _Play:
         actions, memory = self.predictor.predict(
             batch, state=memory, episode_start=episode_start, deterministic=deterministic
         )
-        return iterate(self.envs[0].action_space, actions), memory
+        return iterate(self._action_batch, actions), memory
 
     def _step(self, place: int, action: Any) -> bool:
         """Whether the episode at this place is over."""

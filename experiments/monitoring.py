@@ -38,9 +38,7 @@ def serve(folder: str | os.PathLike[str], *, host: str = "localhost", port: int 
     return address
 
 
-def monitor(
-    folder: str | os.PathLike[str], *, host: str = "localhost", port: int = 6006
-) -> None:
+def monitor(folder: str | os.PathLike[str], *, host: str = "localhost", port: int = 6006) -> None:
     """Serve TensorBoard until Ctrl-C; see `serve`."""
     address = serve(folder, host=host, port=port)
     sys.stdout.write(f"TensorBoard on {folder}: {address} (Ctrl-C closes it)\n")

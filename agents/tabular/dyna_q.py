@@ -1,8 +1,9 @@
 r"""Dyna-Q and Dyna-Q+: Q-learning that also learns from a model of what it has seen.
 
-Every step from :math:`(s, a)` to :math:`s'` updates :math:`Q(s, a)` as in Q-learning and is kept in
-the model. Then, ``planning_steps`` times, a pair is drawn uniformly from those in the model, one of
-its kept outcomes :math:`(r, s')` is drawn, and the pair is updated as if that had just happened.
+Every step from :math:`(s, a)` to :math:`s'` updates :math:`Q(s, a)` as in Q-learning and is kept
+in the model. Then, ``planning_steps`` times, a pair is drawn uniformly from those in the model and
+one of its kept outcomes :math:`(r, s')` with it, and the pair is updated as if that had just
+happened.
 
 Dyna-Q+ (``exploration_bonus`` :math:`\kappa > 0`) plans with the reward
 :math:`r + \kappa \sqrt{\tau}`, where :math:`\tau` is the number of steps since the pair was

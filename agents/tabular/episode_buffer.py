@@ -21,6 +21,7 @@ __all__ = [
     "forget_episode",
     "larger_buffer",
     "record_step",
+    "room_in",
 ]
 
 # places in EpisodeBuffer.place
@@ -75,6 +76,11 @@ def larger_buffer(buffer: EpisodeBuffer) -> EpisodeBuffer:
         ratios=np.pad(buffer.ratios, (0, size)),
         is_first=np.pad(buffer.is_first, (0, size)),
     )
+
+
+def room_in(buffer: EpisodeBuffer) -> int:
+    """How many more steps fit."""
+    return len(buffer.states) - int(buffer.place[LENGTH])
 
 
 @njit

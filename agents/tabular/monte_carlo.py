@@ -38,6 +38,7 @@ from .episode_buffer import (
     forget_episode,
     larger_buffer,
     record_step,
+    room_in,
 )
 from .exploration import Exploration, explored_action, uniform_action
 from .interaction import Kernels
@@ -174,11 +175,9 @@ class MonteCarlo(AbstractControl):
         )
 
     def _make_room(self) -> int:
-        episode: EpisodeBuffer = self._memory.episode
-        if episode.place[LENGTH] == len(episode.states):
+        if room_in(self._memory.episode) == 0:
             self._enlarge()
-        episode = self._memory.episode
-        return len(episode.states) - int(episode.place[LENGTH])
+        return room_in(self._memory.episode)
 
     def _enlarge(self) -> bool:
         self._memory = self._memory._replace(episode=larger_buffer(self._memory.episode))

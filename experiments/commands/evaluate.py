@@ -59,9 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     exact = None
     if not options.explore:
-        exact = exact_return_of(
-            agent, source, discount=options.discount, horizon=played.max_steps
-        )
+        exact = exact_return_of(agent, source, discount=options.discount, horizon=played.max_steps)
     if options.json:
         value = {"run": str(record.folder), "exact_return": exact, **played.to_json()}
         sys.stdout.write(json.dumps(value, indent=2) + "\n")

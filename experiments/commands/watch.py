@@ -23,8 +23,8 @@ class Options:
     video: Annotated[
         Path | None,
         tyro.conf.arg(
-            metavar="FILE", help="Write a .gif or .mp4 instead of opening a window (.mp4 needs "
-            "the extra: video)."
+            metavar="FILE",
+            help="Write a .gif or .mp4 instead of opening a window (.mp4 needs the extra: video).",
         ),
     ] = None
     episodes: Annotated[int, tyro.conf.arg(help="How many to play.")] = 3

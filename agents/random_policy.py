@@ -95,7 +95,8 @@ class RandomPolicy(AbstractAgent):
         if count is None:
             return space.sample(), state
         items = [space.sample() for _ in range(count)]
-        return concatenate(space, items, create_empty_array(space, count)), state
+        empty: Any = create_empty_array(space, count)
+        return concatenate(space, items, empty), state
 
     def action_probabilities(
         self, action_mask: NDArray[np.bool_] | None = None

@@ -12,16 +12,18 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import DiscretizeObservation
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 __all__ = ["BoundedObservation", "discretize"]
+
+Bounds: TypeAlias = float | Sequence[float] | NDArray[Any]
 
 # cart position (m), cart velocity (m/s), pole angle (rad), pole velocity (rad/s): the episode ends
 # beyond +-2.4 and +-0.2095 (12 degrees); balanced poles stay well inside these velocities
@@ -46,7 +48,7 @@ class BoundedObservation(
         ValueError: The observations are no Box, or a lower bound is not below its upper one.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], *, low: ArrayLike, high: ArrayLike) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], *, low: Bounds, high: Bounds) -> None:
         space = env.observation_space
         if not isinstance(space, spaces.Box):
             raise ValueError(f"expected Box observations to bound, got {space}")
@@ -70,8 +72,8 @@ def discretize(
     env: str | gymnasium.Env[Any, Any],
     *,
     bins: int | Sequence[int] = 10,
-    low: ArrayLike | None = None,
-    high: ArrayLike | None = None,
+    low: Bounds | None = None,
+    high: Bounds | None = None,
     multidiscrete: bool = True,
 ) -> gymnasium.Env[Any, Any]:
     """Make an environment's continuous observations countable.

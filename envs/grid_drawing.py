@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -352,6 +353,7 @@ class _Pen:
         return _DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 125 else _LIGHT
 
 
+@cache
 def _font(pixels: int) -> FreeTypeFont | ImageFont:
     from PIL import ImageFont
 

@@ -34,7 +34,6 @@ class GridWindow:
         self._title = title
         self._frames_per_second = frames_per_second
         self._surface: Any = None
-        pygame.init()
         self._clock = pygame.time.Clock()
 
     def show(self, picture: UInt8[NDArray[np.uint8], "height width 3"]) -> None:

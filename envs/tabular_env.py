@@ -193,7 +193,8 @@ class TabularEnv(gymnasium.Env[Any, Any]):
     def P(self) -> _Table:  # noqa: N802 - toy text's name
         """Toy text's ``P[s][a] = [(probability, s', r, terminated)]``, built when first asked for.
 
-        The list of a masked action is empty. Next states are states, also where observations are coarser.
+        The list of a masked action is empty. Next states are states, also where the observations
+        are coarser.
         """
         if self._table is None:
             self._table = self.mdp.to_dict()

@@ -3,9 +3,7 @@
 from typing import TYPE_CHECKING
 
 if __name__ == "experiments":
-    raise ImportError(
-        "import gymagine.experiments: a bare name would copy every class"
-    )
+    raise ImportError("import gymagine.experiments: a bare name would copy every class")
 
 from ..lazy_exports import export_lazily
 

@@ -77,7 +77,7 @@ _LEARNERS = (
     _learner(
         "off-policy-monte-carlo",
         "off_policy_monte_carlo:OffPolicyMonteCarlo",
-        "control from another policy's episodes by importance sampling",
+        "control by importance sampling",
     ),
     _learner("sarsa", "sarsa:SARSA", "on-policy temporal differences"),
     _learner("n-step-sarsa", "n_step_sarsa:NStepSARSA", "SARSA with n rewards before bootstrap"),
@@ -112,7 +112,7 @@ _CONTROLS = (
         "random",
         "control",
         "gymagine.agents.random_policy:RandomPolicy",
-        "every action equally likely; what any learner must beat",
+        "every action equally likely",
     ),
 )
 
@@ -180,14 +180,26 @@ def find_agent(name: str) -> AgentEntry:
 def agent_class(name: str) -> type[AbstractAgent]:
     """The class of an agent, imported now.
 
+    Args:
+        name: In the catalogue, or ``module:Class`` for an agent of one's own.
+
     Raises:
         ValueError: There is no such agent, or its library is not installed.
     """
+    module, colon, _ = name.partition(":")
+    if name not in AGENTS and colon and find_spec(module.partition(".")[0]) is not None:
+        return _class_at(name)
     entry = find_agent(name)
     if entry.kind == "peer":
         from .peers import peer_agent
 
         return peer_agent(name, entry.target)
-    module, _, class_name = entry.target.partition(":")
-    found: type[AbstractAgent] = getattr(import_module(module), class_name)
+    return _class_at(entry.target)
+
+
+def _class_at(place: str) -> type[AbstractAgent]:
+    module, _, class_name = place.partition(":")
+    found = getattr(import_module(module), class_name, None)
+    if not isinstance(found, type):
+        raise ValueError(f"{module} has no agent {class_name}")
     return found

@@ -5,8 +5,8 @@ at once. Each module of `commands` has a function ``run(arguments) -> int`` that
 options with tyro.
 
 Exit codes: 0 for success, 1 where a comparison holds failed runs, 2 for what the user can mend
-(an unknown name, a wrong value, an environment that raises), 130 for Ctrl-C. Errors are one line on
-standard error; ``--traceback``, or GYMAGINE_TRACEBACK=1, shows where they come from.
+(an unknown name, a wrong value, an environment that raises), 130 for Ctrl-C. Errors are one line
+on standard error; ``--traceback``, or GYMAGINE_TRACEBACK=1, shows where they come from.
 """
 
 from __future__ import annotations

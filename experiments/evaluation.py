@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -39,7 +40,7 @@ from .environment_names import EnvironmentName
 if TYPE_CHECKING:
     from .records import RunRecord
 
-__all__ = ["DEFAULT_STEP_CAP", "Evaluation", "Predictor", "evaluate", "step_cap"]
+__all__ = ["DEFAULT_STEP_CAP", "Evaluation", "Predictor", "batched", "evaluate", "step_cap"]
 
 DEFAULT_STEP_CAP = 1000
 _COPIES = 16  # enough that a network's fixed cost per call is shared
@@ -186,6 +187,12 @@ def evaluate(
     )
 
 
+def batched(space: gymnasium.Space[Any], items: Sequence[Any]) -> Any:
+    """Elements of a space as one batch, in the form that vector environments give."""
+    empty: Any = create_empty_array(space, len(items))
+    return concatenate(space, items, empty)
+
+
 def step_cap(env: gymnasium.Env[Any, Any]) -> int:
     """The environment's own time limit, or 1000 where it has none."""
     limit = None if env.spec is None else env.spec.max_episode_steps
@@ -240,8 +247,7 @@ class _Play:
     def _predict(
         self, memory: Any, episode_start: NDArray[np.bool_], deterministic: bool
     ) -> tuple[Any, Any]:
-        space = self.envs[0].observation_space
-        batch = concatenate(space, self._observation, create_empty_array(space, len(self.envs)))
+        batch = batched(self.envs[0].observation_space, self._observation)
         actions, memory = self.predictor.predict(
             batch, state=memory, episode_start=episode_start, deterministic=deterministic
         )

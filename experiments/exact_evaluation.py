@@ -26,7 +26,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from ..agents.planning.backward_induction import backward_induction
@@ -37,9 +36,17 @@ from ..agents.tabular.learner import AbstractTabularAgent
 from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
 from .environment_names import EnvironmentName
-from .evaluation import Predictor
+from .evaluation import Predictor, batched
 
-__all__ = ["exact_length", "exact_return", "known_model", "optimal_return", "policy_table"]
+__all__ = [
+    "affordable",
+    "exact_length",
+    "exact_return",
+    "exact_return_of",
+    "known_model",
+    "optimal_return",
+    "policy_table",
+]
 
 _MOST_WORK = 3e9  # outcomes times steps that an exact evaluation may visit: some seconds
 
@@ -89,9 +96,7 @@ def policy_table(
         return agent.policy[shown]
     states = StateIndex(env.observation_space)
     items = [states.decode(index) for index in range(mdp.num_observations)]
-    batch = concatenate(
-        env.observation_space, items, create_empty_array(env.observation_space, len(items))
-    )
+    batch = batched(env.observation_space, items)
     start = np.ones(len(items), dtype=np.bool_)
     actions, memory = agent.predict(batch, state=None, episode_start=start, deterministic=True)
     if memory is not None:
@@ -121,6 +126,30 @@ def exact_return(
     """
     values = policy_evaluation(mdp, policy, discount=discount, horizon=horizon).state_values
     return float(mdp.initial_distribution @ values)
+
+
+def exact_return_of(
+    agent: Predictor, environment: EnvironmentName, *, discount: float, horizon: int
+) -> float | None:
+    """The expected return of an agent's policy, or None where it cannot be told exactly.
+
+    Args:
+        agent: Acts without exploration.
+        environment: Where it acts.
+        discount: In [0, 1].
+        horizon: The cap on the steps of an episode.
+    """
+    model = known_model(environment)
+    if model is None or not affordable(model, horizon):
+        return None
+    env = environment.make()
+    try:
+        policy = policy_table(agent, model, env)
+    finally:
+        env.close()
+    if policy is None:
+        return None
+    return exact_return(model, policy, discount=discount, horizon=horizon)
 
 
 def exact_length(

@@ -9,9 +9,10 @@ adapter adds:
 - *Finite observations.* Stable-Baselines3 one-hot encodes ``Discrete`` observations itself; Tuple
   observations and a ``start`` other than 0 are flattened or shifted here.
 - *Presets.* DQN's defaults are made for Atari (its target network is updated every 10 000 steps,
-  its step size is 1e-4), which on FrozenLake leaves nothing learned after 50 000 steps. With
-  ``preset=auto`` and finite observations `FINITE_PRESETS` replaces some of them; ``preset=none``
-  leaves all as they are, and what is given by keyword always wins.
+  its step size is 1e-4): on FrozenLake the exact return of its greedy policy then jumps between 0
+  and 0.48 for 50 000 steps, where the preset gets to 0.74 of 0.744 (seed 0). With ``preset=auto``
+  and finite observations `FINITE_PRESETS` replaces some of them; ``preset=none`` leaves all as
+  they are, and what is given by keyword always wins.
 - *Files without pickle.* The network's weights are saved, as safetensors. Optimiser and replay
   buffer are not, so that a peer cannot be resumed: that is Stable-Baselines3's own limit.
 
@@ -231,7 +232,7 @@ class AbstractPeer(AbstractAgent):
 
         The optimiser and the replay buffer are left out: a peer is not resumed.
         """
-        weights = self.model.get_parameters()["policy"]
+        weights = self.model.policy.state_dict()
         header = {
             "format": _FORMAT,
             "agent": self.name,
@@ -263,7 +264,7 @@ class AbstractPeer(AbstractAgent):
         if found != header["spaces"]:
             raise ValueError(f"expected the spaces {header['spaces']} of {path}, got {found}")
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        agent.model.set_parameters({"policy": weights}, exact_match=False)
+        agent.model.policy.load_state_dict(weights)
         agent.num_timesteps = agent.model.num_timesteps = header["num_timesteps"]
         return agent
 

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,11 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+@cache
 def git_commit() -> str | None:
     """The commit of the working folder's repository, ``-modified`` if files differ from it.
 
-    None outside a repository, or without git.
+    None outside a repository, or without git. Asked once per process.
     """
     commit = _git("rev-parse", "HEAD")
     if commit is None:

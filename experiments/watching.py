@@ -155,7 +155,7 @@ def _gif(frames: Sequence[NDArray[np.uint8]], fps: float) -> bytes:
 
 def _write_mp4(path: Path, frames: Sequence[NDArray[np.uint8]], fps: float) -> Path:
     try:
-        from imageio_ffmpeg import write_frames
+        from imageio_ffmpeg import write_frames  # type: ignore[import-untyped]  # has no stubs
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "an MP4 needs imageio-ffmpeg: pip install 'gymagine[video]'; a .gif needs nothing"

@@ -95,9 +95,7 @@ class BellmanOperator:
     resting: RestingPlaces | None = None
 
     @classmethod
-    def of(
-        cls, mdp: TabularMDP, discount: float, *, optimal: bool = True
-    ) -> BellmanOperator:
+    def of(cls, mdp: TabularMDP, discount: float, *, optimal: bool = True) -> BellmanOperator:
         """Prepare the operator: one pass over the outcomes.
 
         Args:
@@ -124,7 +122,13 @@ class BellmanOperator:
             mdp=mdp,
             discount=float(discount),
             rewards=rewards,
-            errors=BackupErrors(float(discount), least, greatest, largest, longest),
+            errors=BackupErrors.of_sums(
+                discount=discount,
+                least_sum=least,
+                greatest_sum=greatest,
+                largest_reward=largest,
+                num_products=longest,
+            ),
             uniform_length=longest if shortest == longest else 0,
             terminates=terminates,
             flags=mdp.terminated if mixed else None,
@@ -160,7 +164,8 @@ class BellmanOperator:
         return values
 
     @property
-    def _skip(self) -> NDArray[np.bool_] | None:
+    def skip(self) -> Bool[NDArray[np.bool_], " pairs"] | None:
+        """(S * A,) the pairs that stay in a resting place, or None where there are none."""
         return self.resting.inside if self.resting is not None and self.resting.any else None
 
     def improve(
@@ -189,7 +194,7 @@ class BellmanOperator:
             mdp.next_states,
             mdp.probabilities,
             self.flags,
-            self._skip,
+            self.skip,
             self.pinned,
             mdp.num_actions,
             self.uniform_length,
@@ -252,7 +257,7 @@ class BellmanOperator:
             mdp.next_states,
             mdp.probabilities,
             self.flags,
-            self._skip,
+            self.skip,
             mdp.num_actions,
             self.discount,
         )
@@ -276,13 +281,22 @@ class BellmanOperator:
         )
         return out.reshape(mdp.num_states, mdp.num_actions)
 
+    def counted_pairs(self) -> Int64[NDArray[np.int64], " counted"]:
+        """The rows that constrain the values: not masked, not resting, of states not pinned."""
+        counted = np.diff(self.mdp.row_starts) > 0
+        if self.skip is not None:
+            counted &= ~self.skip
+        if self.pinned is not None:
+            counted &= np.repeat(~self.pinned, self.mdp.num_actions)
+        return np.flatnonzero(counted)
+
     def without_resting(
         self, action_values: Float64[Floats, "states actions"]
     ) -> Float64[Floats, "states actions"]:
         """The values with those of pairs that stay in a resting place at -inf."""
-        if self._skip is None:
+        if self.skip is None:
             return action_values
-        inside = self._skip.reshape(action_values.shape)
+        inside = self.skip.reshape(action_values.shape)
         return np.where(inside, -np.inf, action_values)
 
     def shift(

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "action_values_of",
+    "best_pair",
     "best_values_of",
     "count_chosen_outcomes",
     "count_mixed_outcomes",
@@ -109,7 +110,7 @@ def _row_total(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _best_pair(
+def best_pair(
     state: int,
     values: Floats,
     rewards: Floats,
@@ -122,6 +123,7 @@ def _best_pair(
     length: int,
     discount: float,
 ) -> tuple[float, int]:
+    """The greatest value of a state's pairs and the first row that has it, or -inf and -1."""
     best, best_row = -np.inf, -1
     for action in range(num_actions):
         row = state * num_actions + action
@@ -172,7 +174,7 @@ def improve(
                 out[state] = 0.0
                 chosen[state] = -1
                 continue
-        best, row = _best_pair(
+        best, row = best_pair(
             state,
             values,
             rewards,
@@ -219,7 +221,7 @@ def improve_in_place(
         if pinned is not None:
             if pinned[state]:
                 continue
-        best, _ = _best_pair(
+        best, _ = best_pair(
             state,
             values,
             rewards,
@@ -253,7 +255,7 @@ def best_values_of(
 ) -> None:
     """Fill ``out`` with the best pair's value of each of ``states``."""
     for position in range(len(states)):
-        out[position], _ = _best_pair(
+        out[position], _ = best_pair(
             states[position],
             values,
             rewards,

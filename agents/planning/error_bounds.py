@@ -87,6 +87,26 @@ class BackupErrors:
     largest_reward: float
     num_products: int
 
+    @classmethod
+    def of_sums(
+        cls,
+        *,
+        discount: float,
+        least_sum: float,
+        greatest_sum: float,
+        largest_reward: float,
+        num_products: int,
+    ) -> BackupErrors:
+        """The same from computed sums, which are rounded themselves."""
+        slack = 2 * num_products * UNIT_ROUNDING
+        return cls(
+            discount=float(discount),
+            least_sum=least_sum * (1 - slack),
+            greatest_sum=greatest_sum * (1 + slack),
+            largest_reward=largest_reward,
+            num_products=num_products,
+        )
+
     @property
     def contracts(self) -> bool:
         """Whether backups bring values together in the sup norm."""
@@ -97,9 +117,7 @@ class BackupErrors:
         size = self.largest_reward + self.discount * self.greatest_sum * largest_value
         return (2 * self.num_products + 4) * UNIT_ROUNDING * size
 
-    def offsets(
-        self, lowest: float, highest: float, largest: float
-    ) -> tuple[float, float]:
+    def offsets(self, lowest: float, highest: float, largest: float) -> tuple[float, float]:
         """``values + lower <= truth <= values + upper`` if a backup changes values by these.
 
         Args:

@@ -32,7 +32,7 @@ from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
 from .certificate import greedy_policy, warn_if_short
 from .end_components import ending_pairs
-from .error_bounds import UNIT_ROUNDING
+from .error_bounds import UNIT_ROUNDING, BackupErrors
 from .linear_solve import PolicySystem
 from .policy_rows import PolicyRows, mixed_rows
 from .resting_places import negligible_reward
@@ -161,10 +161,11 @@ class _Problem:
         sums = rows.matrix().sum(axis=1)
         # the rows' own weights and rewards are products and sums too
         num_products = int(np.diff(rows.starts).max()) + operator.errors.num_products + 1
-        self.errors = replace(
-            operator.errors,
+        self.errors = BackupErrors.of_sums(
+            discount=operator.discount,
             least_sum=float(sums.min()),
             greatest_sum=float(sums.max()),
+            largest_reward=operator.errors.largest_reward,
             num_products=num_products,
         )
         self._longest = self._stretch(by_sweeps) if operator.discount == 1 else np.inf
@@ -198,6 +199,7 @@ class _Problem:
             largest = _size(values)
             middle, error_bound, exhausted = self.errors.bounds_after(lowest, highest, largest)
             if self.discount == 1:
+                middle = 0.0
                 error_bound = self.bound(lowest, highest, largest)
                 exhausted = max(-lowest, highest) <= self.errors.rounding(largest)
             watch(on_sweep, sweeps, values, max(-lowest, highest), error_bound)
@@ -238,7 +240,9 @@ def _without_idle(operator: BellmanOperator, weights: Floats) -> Floats:
 
     mdp = operator.mdp
     rows = mixed_rows(operator, weights)
-    count, component = connected_components(rows.matrix(), directed=True, connection="strong")
+    graph = rows.matrix().copy()
+    graph.sum_duplicates()  # connected_components does not return where an edge stands twice
+    count, component = connected_components(graph, directed=True, connection="strong")
     here = np.repeat(component, np.diff(rows.starts))
     there = component[rows.next_states]
     open_ = np.zeros(count, dtype=np.bool_)

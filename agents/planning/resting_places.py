@@ -98,6 +98,10 @@ class RestingPlaces:
         """Whether there are such places."""
         return len(self.members) > 0
 
+    def joined(self) -> Int64[Ints, " states"]:
+        """(S,) numbers from 0 that are equal within a place and otherwise differ."""
+        return _joined(self.labels)
+
     def leaders(self, scores: Float64[Floats, " states"]) -> Int64[Ints, " places"]:
         """The state of each place with the best score, the lowest of equals."""
         order = np.lexsort((-scores[self.members], self.labels[self.members]))
@@ -110,9 +114,7 @@ class RestingPlaces:
             best = np.maximum(np.maximum.reduceat(values[self.members], self.starts), 0.0)
             values[self.members] = best[self.labels[self.members]]
 
-    def lead(
-        self, values: Float64[Floats, " states"], chosen: Int64[Ints, " states"]
-    ) -> None:
+    def lead(self, values: Float64[Floats, " states"], chosen: Int64[Ints, " states"]) -> None:
         """Let all states of a place choose what its best state chose, or -1 for resting.
 
         Args:
@@ -125,9 +127,7 @@ class RestingPlaces:
         rows = np.where(values[leaders] > 0, chosen[leaders], -1)
         chosen[self.members] = rows[self.labels[self.members]]
 
-    def spread(
-        self, mdp: TabularMDP, chosen: Int64[Ints, " states"]
-    ) -> Int64[Ints, " states"]:
+    def spread(self, mdp: TabularMDP, chosen: Int64[Ints, " states"]) -> Int64[Ints, " states"]:
         """(S,) actions that carry out what the places chose.
 
         Args:

@@ -49,7 +49,8 @@ def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
             "dtype": str(space.dtype),
         }
     if isinstance(space, spaces.MultiBinary):
-        return {"kind": "MultiBinary", "shape": list(space.shape)}
+        n = space.n if isinstance(space.n, int) else [int(size) for size in space.shape]
+        return {"kind": "MultiBinary", "n": n}
     if isinstance(space, spaces.Tuple):
         return {"kind": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
     raise ValueError(f"expected a finite space, got {space}")
@@ -61,7 +62,7 @@ def space_from_json(description: dict[str, Any]) -> spaces.Space[Any]:
     if kind == "Tuple":
         return spaces.Tuple(tuple(space_from_json(part) for part in description["spaces"]))
     if kind == "MultiBinary":
-        return spaces.MultiBinary(description["shape"])
+        return spaces.MultiBinary(description["n"])
     dtype = np.dtype(description.get("dtype", "int64")).type
     if kind == "MultiDiscrete":
         start = np.array(description["start"])

@@ -117,8 +117,8 @@ class DoubleQLearning(AbstractControl):
 
     Example:
         >>> agent = DoubleQLearning("CliffWalking-v1", seed=0, discount=1.0).learn(200_000)
-        >>> agent.policy[36], agent.policy[24]  # up, then right along the cliff
-        (np.int64(0), np.int64(1))
+        >>> agent.policy[[36, 24]].tolist()  # up, then right along the cliff
+        [0, 1]
     """
 
     Config = DoubleQLearningConfig

@@ -102,8 +102,8 @@ class ExpectedSARSA(AbstractControl):
 
     Example:
         >>> agent = ExpectedSARSA("CliffWalking-v1", seed=0, discount=1.0).learn(100_000)
-        >>> agent.policy[36], agent.policy[24]  # up, and up again: away from the cliff
-        (np.int64(0), np.int64(0))
+        >>> agent.policy[[36, 24]].tolist()  # up, and up again: away from the cliff
+        [0, 0]
     """
 
     Config = ExpectedSARSAConfig

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .episodes import FinishedEpisodes
@@ -84,9 +83,3 @@ class AbstractInteraction(ABC):
         Returns:
             Whether everything was restored; if not, an episode begins with the next step.
         """
-
-
-def no_episodes() -> FinishedEpisodes:
-    """None at all."""
-    empty = np.zeros(0, dtype=np.int64)
-    return FinishedEpisodes(timesteps=empty, returns=np.zeros(0), lengths=empty)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from ...envs.environments import EnvLike, make_env
@@ -75,12 +76,17 @@ class AbstractTabularAgent(AbstractAgent):
 
     def __init__(
         self,
-        env: EnvLike,
+        env: EnvLike | VectorEnv[Any, Any, Any],
         *,
         seed: int | None = None,
         simulator: Simulator = "auto",
         **hyperparameters: Any,
     ) -> None:
+        if isinstance(env, VectorEnv):
+            raise ValueError(
+                f"expected one environment, got {env}: a tabular agent learns from one episode at a "
+                "time; learn_many lets many agents learn in parallel"
+            )
         config = build_config(type(self), hyperparameters)
         made = make_env(env)
         self._set_up(made, made.observation_space, made.action_space, config, seed, simulator)

@@ -72,7 +72,13 @@ def check_same_space(kind: str, saved: spaces.Space[Any], space: spaces.Space[An
 def _is_batch(space: spaces.Space[Any], observation: Any) -> bool:
     if isinstance(space, spaces.Tuple):
         return len(space.spaces) > 0 and _is_batch(space.spaces[0], observation[0])
-    return np.ndim(observation) > len(space.shape or ())
+    axes = np.ndim(observation) - len(space.shape or ())
+    if axes not in (0, 1):
+        raise ValueError(
+            f"expected an observation of {space} or a batch of them, got an array of shape "
+            f"{np.shape(observation)}"
+        )
+    return axes == 1
 
 
 def _contains(space: spaces.Space[Any], observation: Any) -> bool:

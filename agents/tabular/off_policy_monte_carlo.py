@@ -157,8 +157,8 @@ class OffPolicyMonteCarlo(AbstractControl):
     Example:
         >>> agent = OffPolicyMonteCarlo("Blackjack-v1", seed=0, discount=1.0, exploration_rate=0.5)
         >>> agent = agent.learn(300_000)
-        >>> agent.predict((20, 10, 0))[0], agent.predict((8, 10, 0))[0]  # stick, hit
-        (np.int64(0), np.int64(1))
+        >>> [int(agent.predict(hand)[0]) for hand in ((20, 10, 0), (8, 10, 0))]  # stick, hit
+        [0, 1]
     """
 
     Config = OffPolicyMonteCarloConfig

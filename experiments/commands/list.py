@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
+from rich.columns import Columns
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from ..catalogue import known_agents
 from .options import parse
@@ -16,11 +18,11 @@ from .options import parse
 __all__ = ["run"]
 
 _KINDS = {
-    "planner": "planners: need the model, take no steps",
+    "planner": "planners (need the model, take no steps)",
     "learner": "tabular learners",
-    "prediction": "tabular learners of a given policy's values",
-    "control": "to compare with",
-    "peer": "Stable-Baselines3's, as they are",
+    "prediction": "tabular learners of the values of a given policy",
+    "control": "control",
+    "peer": "Stable-Baselines3 and its contrib package",
 }
 _ORIGINS = {
     "gymagine": "the model is known",
@@ -45,51 +47,35 @@ class Options:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print the tables."""
+    """Print the names."""
     options = parse(Options, "list", arguments)
-    console = Console()
+    console = Console(highlight=False)
     if options.what in ("agents", "all"):
-        console.print(_agents())
+        _show_agents(console)
     if options.what in ("environments", "all"):
-        console.print(_environments())
-        console.print(
-            "Any id that Gymnasium knows will do, module:Name-v0 of your own modules too.",
-            style="dim",
-        )
+        _show_environments(console)
     return 0
 
 
-def _table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    return table
+def _show_agents(console: Console) -> None:
+    entries = known_agents()
+    width = max(len(entry.name) for entry in entries)
+    for kind, title in _KINDS.items():
+        console.print(Text(title, style="bold"))
+        for entry in entries:
+            if entry.kind == kind:
+                console.print(Text(f"  {entry.name:<{width}}  {entry.summary}"))
 
 
-def _agents() -> Table:
-    table = _table("Agents")
-    shown = None
-    for entry in known_agents():
-        if entry.kind != shown:
-            table.add_row()
-            table.add_row(f"[dim]{_KINDS[entry.kind]}[/dim]")
-            shown = entry.kind
-        table.add_row(f"  {entry.name}", entry.summary)
-    return table
-
-
-def _environments() -> Table:
-    table = _table("\nEnvironments")
-    table.add_row()
-    groups: dict[str, list[str]] = {title: [] for title in _ORIGINS.values()}
-    for name, entry_point in _latest().items():
-        for origin, title in _ORIGINS.items():
-            if entry_point.startswith(origin):
-                groups[title].append(name)
-    for title, names in groups.items():
-        if names:
-            table.add_row(f"[dim]{title}[/dim]", "  ".join(sorted(names)))
-    return table
+def _show_environments(console: Console) -> None:
+    names = _latest()
+    for origin, title in _ORIGINS.items():
+        here = sorted(name for name, place in names.items() if place.startswith(origin))
+        if here:
+            console.print(Text(title, style="bold"))
+            console.print(Padding(Columns([Text(name) for name in here], padding=(0, 2)), (0, 2)))
+    about = "and any other id that Gymnasium knows, module:Name-v0 of your own modules too"
+    console.print(Text(about, style="dim"))
 
 
 def _latest() -> dict[str, str]:

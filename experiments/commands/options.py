@@ -18,6 +18,7 @@ __all__ = [
     "Folder",
     "MaxSteps",
     "Run",
+    "changed_fields",
     "find_run",
     "name_environment",
     "parse",
@@ -61,7 +62,8 @@ MaxSteps: TypeAlias = Annotated[
 
 def parse(options: type[Options], command: str, arguments: Sequence[str], **more: Any) -> Options:
     """The options of a command from its words; prints help or a usage error and exits."""
-    return tyro.cli(options, prog=f"gymagine {command}", args=list(arguments), **more)
+    parsed: Options = tyro.cli(options, prog=f"gymagine {command}", args=list(arguments), **more)
+    return parsed
 
 
 def name_environment(env: str, env_options: Sequence[str]) -> EnvironmentName:

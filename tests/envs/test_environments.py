@@ -1,5 +1,7 @@
 """Ids, specs and environments become environments; anything else is told what is wrong."""
 
+import copy
+
 import gymnasium
 import pytest
 from gymagine.envs.environments import make_env, step_cap
@@ -17,7 +19,7 @@ def test_ids_and_specs_make_one(env):
 
 
 def test_a_spec_keeps_its_options():
-    spec = gymnasium.spec("FrozenLake-v1")
+    spec = copy.deepcopy(gymnasium.spec("FrozenLake-v1"))  # the registry keeps its own
     spec.kwargs = {"map_name": "8x8"}
     assert make_env(spec).observation_space.n == 64
 

@@ -1,0 +1,209 @@
+"""``gymagine train AGENT ENV`` and ``gymagine train --resume RUN``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ..catalogue import AGENTS, agent_class, find_agent
+from .options import (
+    Discount,
+    Environment,
+    EnvOptions,
+    Folder,
+    MaxSteps,
+    changed_fields,
+    find_run,
+    name_environment,
+    parse,
+)
+
+if TYPE_CHECKING:
+    from ..training import TrainResult
+
+__all__ = ["run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train an agent in an environment and record the run.
+
+    gymagine train AGENT --help tells an agent's hyper-parameters; gymagine list agents its names.
+    """
+
+    env: Environment
+    seed: Annotated[int, tyro.conf.arg(help="All of the run's randomness comes from it.")] = 0
+    steps: Annotated[int, tyro.conf.arg(help="Environment steps to learn from.")] = 100_000
+    evaluate_every: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="INT", help="Steps between evaluations; None makes 20 of them."),
+    ] = None
+    evaluation_episodes: Annotated[int, tyro.conf.arg(help="Episodes of each evaluation.")] = 20
+    final_episodes: Annotated[int, tyro.conf.arg(help="Episodes of the last evaluation.")] = 100
+    evaluation_discount: Discount = 1.0
+    max_steps: MaxSteps = None
+    checkpoint_every: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="INT", help="Steps between checkpoints; None is evaluate-every."),
+    ] = None
+    env_options: EnvOptions = ()
+    folder: Folder = Path("runs")
+    console: Annotated[bool, tyro.conf.arg(help="Print the logger's tables.")] = False
+    progress_bar: Annotated[bool, tyro.conf.arg(help="Show a bar.")] = True
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a run that was interrupted or killed, from its last checkpoint."""
+
+    resume: Annotated[
+        Path,
+        tyro.conf.arg(
+            metavar="RUN", help="Its folder, or one above it, which means the latest run there."
+        ),
+    ]
+    steps: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="INT", help="A new, larger budget; None keeps the run's."),
+    ] = None
+    console: Annotated[bool, tyro.conf.arg(help="Print the logger's tables.")] = False
+    progress_bar: Annotated[bool, tyro.conf.arg(help="Show a bar.")] = True
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Train, or go on training."""
+    if any(word == "--resume" or word.startswith("--resume=") for word in arguments):
+        return _tell(_resume(parse(ResumeOptions, "train", arguments)))
+    agent = _named_agent(arguments)
+    if agent is None:
+        parse(Options, "train AGENT", arguments)  # prints help, or what is missing, and exits
+        raise ValueError("expected the name of an agent; gymagine list agents shows them")
+    rest = list(arguments)
+    rest.remove(agent)
+    return _tell(_train(agent, rest))
+
+
+def _named_agent(arguments: Sequence[str]) -> str | None:
+    """The first word that is an agent; a first word that is none, but no option, is an error."""
+    for word in arguments:
+        if word in AGENTS:
+            return find_agent(word).name
+    if arguments and not arguments[0].startswith("-"):
+        return find_agent(arguments[0]).name  # raises, with a suggestion
+    return None
+
+
+def _train(agent: str, arguments: Sequence[str]) -> TrainResult:
+    options_type, registry = _options_of(agent)
+    options: Any = parse(options_type, f"train {agent}", arguments, registry=registry)
+    from ..training import train
+
+    hyperparameters = changed_fields(options.hyperparameters)
+    if getattr(options, "simulator", "auto") != "auto":
+        hyperparameters["simulator"] = options.simulator
+    return train(
+        agent,
+        name_environment(options.env, options.env_options),
+        seed=options.seed,
+        total_timesteps=options.steps,
+        evaluate_every=options.evaluate_every,
+        evaluation_episodes=options.evaluation_episodes,
+        final_episodes=options.final_episodes,
+        checkpoint_every=options.checkpoint_every,
+        discount=options.evaluation_discount,
+        max_steps=options.max_steps,
+        folder=options.folder,
+        progress_bar=options.progress_bar,
+        console=options.console,
+        **hyperparameters,
+    )
+
+
+def _resume(options: ResumeOptions) -> TrainResult:
+    from ..training import resume
+
+    return resume(
+        find_run(options.resume),
+        total_timesteps=options.steps,
+        progress_bar=options.progress_bar,
+        console=options.console,
+    )
+
+
+def _options_of(agent: str) -> tuple[type[Any], tyro.constructors.ConstructorRegistry]:
+    """The options of `train` with the hyper-parameters of one agent, each with its help."""
+    agent_type = agent_class(agent)
+    config = agent_type.Config
+    about = f"Of {agent}: {AGENTS[agent].summary}."
+    shown = Annotated[config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=about)]
+    extra: list[Any] = [("hyperparameters", shown, dataclasses.field(default=config()))]
+    if AGENTS[agent].kind in ("learner", "prediction"):
+        from ...agents.tabular.learner import Simulator
+
+        about = (
+            "compiled learns on a simulation of the environment's model, stepped by stepping it, "
+            "auto simulates where the model is known."
+        )
+        extra.append(
+            (
+                "simulator",
+                Annotated[Simulator, tyro.conf.arg(help=about)],
+                dataclasses.field(default="auto"),
+            )
+        )
+    options = dataclasses.make_dataclass("Options", extra, bases=(Options,), frozen=True)
+    options.__doc__ = f"Train {agent} in an environment and record the run."
+    return options, _schedule_registry()
+
+
+def _schedule_registry() -> tyro.constructors.ConstructorRegistry:
+    """Teaches the parser the texts of schedules."""
+    from ...agents.tabular.schedules import Schedule
+
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def read_schedule(
+        info: tyro.constructors.PrimitiveTypeInfo,
+    ) -> tyro.constructors.PrimitiveConstructorSpec[float | Schedule] | None:
+        if info.type != (float | Schedule):
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="NUMBER|KIND:FROM:TO:STEPS",
+            instance_from_str=lambda words: Schedule.parse(words[0]),
+            is_instance=lambda value: isinstance(value, int | float | Schedule),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry
+
+
+def _tell(result: TrainResult) -> int:
+    settings, last = result.record.settings, result.evaluations[-1]
+    exact = "" if last.exact_return is None else f"exact return {last.exact_return:.6g}, "
+    played = (
+        ""
+        if not last.num_episodes
+        else (
+            f"mean return {last.mean_reward:.6g} [{last.low:.6g}, {last.high:.6g}] of "
+            f"{last.num_episodes} episodes"
+        )
+    )
+    sys.stdout.write(
+        f"{settings.agent} on {settings.environment.label}, {result.agent.num_timesteps:,} steps: "
+        f"{exact}{played}".rstrip(", ")
+        + f"\n{result.record.folder}\n"
+    )
+    if result.status == "interrupted":
+        sys.stderr.write(
+            f"gymagine: interrupted; gymagine train --resume {result.record.folder} goes on\n"
+        )
+        return 130
+    return 0

@@ -126,7 +126,7 @@ def draw_text(
         for column, character in enumerate(text):
             state = int(layout.state_of_cell[row, column])
             shown = character
-            if best is not None and state >= 0 and character not in "SGH":
+            if best is not None and state >= 0 and character not in "#SGH":
                 shown = _symbol(layout, int(best[state]))
             here = agent_state is not None and state == agent_state and state >= 0
             parts.append(f"[{shown}]" if here else f" {shown} ")
@@ -179,7 +179,7 @@ def draw_grid(
     for row, text in enumerate(layout.cells):
         for column, character in enumerate(text):
             state = int(layout.state_of_cell[row, column])
-            if cell_size >= 16 and state >= 0:
+            if cell_size >= 16 and state >= 0 and character != "#":
                 value = None if state_values is None else float(state_values[state])
                 weights = _weights(layout, policy, state, character)
                 pen.cell(row, column, character, value=value, weights=weights)

@@ -25,7 +25,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -48,6 +48,7 @@ _COPIES = 16  # enough that a network's fixed cost per call is shared
 Source: TypeAlias = "EnvLike | EnvironmentName"
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """What can be evaluated: our agents, and Stable-Baselines3's models as they are."""
 

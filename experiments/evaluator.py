@@ -94,7 +94,7 @@ class Evaluator:
         )
 
     def _exactly(self, agent: AbstractAgent, model: Any) -> tuple[float | None, float | None]:
-        policy = policy_table(agent, model, self._env)
+        policy = policy_table(agent, model, self._env, horizon=self.max_steps)
         if policy is None:
             return None, None
         discount, horizon = self._settings.discount, self.max_steps

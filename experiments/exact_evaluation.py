@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from ..agents.planning.backward_induction import backward_induction
+from ..agents.planning.planner import AbstractPlanner
 from ..agents.planning.policy_evaluation import policy_evaluation
 from ..agents.planning.solve import solve
 from ..agents.random_policy import RandomPolicy
@@ -37,6 +38,8 @@ from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
 from .environment_names import EnvironmentName
 from .evaluation import Predictor, batched
+
+Policy: TypeAlias = "NDArray[np.int64] | NDArray[np.float64]"
 
 __all__ = [
     "affordable",
@@ -76,18 +79,20 @@ def affordable(mdp: TabularMDP, horizon: int | None) -> bool:
 
 
 def policy_table(
-    agent: Predictor, mdp: TabularMDP, env: gymnasium.Env[Any, Any]
-) -> NDArray[np.int64] | NDArray[np.float64] | None:
+    agent: Predictor, mdp: TabularMDP, env: gymnasium.Env[Any, Any], *, horizon: int
+) -> Policy | None:
     """The policy that an agent acts by, as a table over the model's states.
 
     Args:
         agent: What is asked for its action in every state, in one batch, without exploration.
         mdp: The model of ``env``.
         env: Tells the spaces.
+        horizon: The cap on the steps of an episode.
 
     Returns:
-        (S,) actions, or (S, A) probabilities of a random policy. None where the agent has a
-        memory, so that one table does not tell what it does.
+        (S,) actions, or (S, A) probabilities of a random policy, or (H, S) actions by time of a
+        planner that looks at the clock. None where an agent has a memory of another kind, so that
+        no table tells what it does.
     """
     shown = np.arange(mdp.num_states) if mdp.observation_index is None else mdp.observation_index
     if isinstance(agent, RandomPolicy):
@@ -98,16 +103,23 @@ def policy_table(
     items = [states.decode(index) for index in range(mdp.num_observations)]
     batch = batched(env.observation_space, items)
     start = np.ones(len(items), dtype=np.bool_)
+    numbers = StateIndex(env.action_space)
     actions, memory = agent.predict(batch, state=None, episode_start=start, deterministic=True)
-    if memory is not None:
+    table: NDArray[np.int64] = numbers.encode_batch(actions)[shown]
+    if memory is None:
+        return table
+    if not isinstance(agent, AbstractPlanner):
         return None
-    table: NDArray[np.int64] = StateIndex(env.action_space).encode_batch(actions)[shown]
-    return table
+    by_time = [table]
+    for _ in range(horizon - 1):
+        actions, memory = agent.predict(batch, state=memory, deterministic=True)
+        by_time.append(numbers.encode_batch(actions)[shown])
+    return np.stack(by_time)
 
 
 def exact_return(
     mdp: TabularMDP,
-    policy: NDArray[np.int64] | NDArray[np.float64],
+    policy: Policy,
     *,
     discount: float = 1.0,
     horizon: int | None = None,
@@ -116,7 +128,7 @@ def exact_return(
 
     Args:
         mdp: The model.
-        policy: (S,) actions or (S, A) probabilities.
+        policy: (S,) actions, (S, A) probabilities, or (H, S) actions by time.
         discount: In [0, 1].
         horizon: The cap on the steps of an episode, or None for none.
 
@@ -124,7 +136,14 @@ def exact_return(
         ValueError: An argument is out of range, or the return is not finite (no cap, no discount
             and a policy that never ends).
     """
-    values = policy_evaluation(mdp, policy, discount=discount, horizon=horizon).state_values
+    if policy.ndim == 2 and policy.dtype.kind in "iu":
+        values = _values_by_time(mdp, policy, discount, horizon)
+    else:
+        # under a horizon only rounding errs, in proportion to the values, so no warning is due
+        tolerance = 1e-8 if horizon is None else 1e-4
+        values = policy_evaluation(
+            mdp, policy, discount=discount, horizon=horizon, tolerance=tolerance
+        ).state_values
     return float(mdp.initial_distribution @ values)
 
 
@@ -144,7 +163,7 @@ def exact_return_of(
         return None
     env = environment.make()
     try:
-        policy = policy_table(agent, model, env)
+        policy = policy_table(agent, model, env, horizon=horizon)
     finally:
         env.close()
     if policy is None:
@@ -152,12 +171,26 @@ def exact_return_of(
     return exact_return(model, policy, discount=discount, horizon=horizon)
 
 
-def exact_length(
-    mdp: TabularMDP, policy: NDArray[np.int64] | NDArray[np.float64], *, horizon: int
-) -> float:
+def exact_length(mdp: TabularMDP, policy: Policy, *, horizon: int) -> float:
     """The expected steps of an episode under a cap: the return where every step pays 1."""
     clock = replace(mdp, rewards=np.ones(mdp.num_outcomes))
     return exact_return(clock, policy, discount=1.0, horizon=horizon)
+
+
+def _values_by_time(
+    mdp: TabularMDP, policy: Policy, discount: float, horizon: int | None
+) -> NDArray[np.float64]:
+    """(S,) values of a policy that is given for each time; its last row holds from then on."""
+    if horizon is None:
+        raise ValueError("expected a horizon for a policy that looks at the clock, got none")
+    following, rewards = mdp.continuation_matrix(), mdp.expected_rewards
+    states = np.arange(mdp.num_states)
+    values = np.zeros(mdp.num_states)
+    for time in reversed(range(horizon)):
+        ahead = (following @ values).reshape(rewards.shape)
+        action_values = rewards + discount * ahead
+        values = action_values[states, policy[min(time, len(policy) - 1)]]
+    return values
 
 
 def optimal_return(mdp: TabularMDP, *, discount: float = 1.0, horizon: int | None = None) -> float:

@@ -311,7 +311,7 @@ class RunRecord:
         writer.writerows(asdict(point) for point in points)
         write_text(self.folder / "evaluations.csv", text.getvalue())
 
-    def metrics(self) -> list[dict[str, float]]:
+    def metrics(self) -> list[dict[str, int | float]]:
         """The rows of ``metrics.csv``, without the columns that a row leaves empty."""
         from .scalars import read_rows
 

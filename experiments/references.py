@@ -46,7 +46,7 @@ def reference(environment: EnvironmentName, settings: RunSettings) -> Reference:
         random = RandomPolicy(env)
         model = known_model(environment)
         if model is not None and affordable(model, horizon):
-            policy = policy_table(random, model, env)
+            policy = policy_table(random, model, env, horizon=horizon)
             assert policy is not None, "a random policy has no memory"
             return Reference(
                 optimal_return(model, discount=settings.discount, horizon=horizon),

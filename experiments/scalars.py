@@ -60,7 +60,7 @@ class MetricsFile(KVWriter):
         step: int = 0,
     ) -> None:
         """Append one line; see `KVWriter.write`. What is no number is passed over."""
-        row: dict[str, float] = {_STEP: step}
+        row: dict[str, int | float] = {_STEP: step}
         for key, value in key_values.items():
             if "csv" not in key_excluded[key] and isinstance(value, int | float | np.number):
                 row[key] = value.item() if isinstance(value, np.number) else value
@@ -75,13 +75,13 @@ class MetricsFile(KVWriter):
     def close(self) -> None:
         """Nothing is open between two lines."""
 
-    def _rewrite(self, rows: list[dict[str, float]]) -> None:
+    def _rewrite(self, rows: list[dict[str, int | float]]) -> None:
         tags = {key for row in rows for key in row}
         self._columns += sorted(tags - set(self._columns))
         write_text(self._path, ",".join(self._columns) + "\n" + _lines(rows, self._columns))
 
 
-def read_rows(path: Path) -> list[dict[str, float]]:
+def read_rows(path: Path) -> list[dict[str, int | float]]:
     """The rows of a metrics file, each without the tags that it leaves blank.
 
     A torn last line, of a process that was killed, is left out; no file is no rows.
@@ -145,11 +145,11 @@ def _event_file(folder: Path, resumed_at: int | None) -> TensorBoardOutputFormat
     return output
 
 
-def _lines(rows: list[dict[str, float]], columns: list[str]) -> str:
+def _lines(rows: list[dict[str, int | float]], columns: list[str]) -> str:
     text = io.StringIO()
     csv.DictWriter(text, columns, restval="", lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
-def _number(key: str, text: str) -> float:
+def _number(key: str, text: str) -> int | float:
     return int(text) if key == _STEP else float(text)

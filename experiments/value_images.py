@@ -5,6 +5,8 @@ TensorBoard shows one picture per evaluation, so that a slider over steps plays 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import Image
@@ -31,6 +33,6 @@ def value_image(agent: AbstractAgent, mdp: TabularMDP) -> Image | None:
     return Image(draw_model(mdp, state_values=values, policy=policy), "HWC")
 
 
-def _table(agent: AbstractAgent, name: str) -> NDArray[np.float64] | None:
+def _table(agent: AbstractAgent, name: str) -> NDArray[Any] | None:
     table = getattr(agent, name, None)
     return table if isinstance(table, np.ndarray) else None

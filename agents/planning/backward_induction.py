@@ -4,8 +4,8 @@ r"""Backward induction: the exact optimum of a fixed number of steps.
    V_t(s) = \max_a \Big[ r(s, a) + \gamma \sum_{s'} c(s' \mid s, a) V_{t+1}(s') \Big].
 
 With the environment's own step cap as H and discount 1 this is the best expected score that any
-agent can reach in it. The optimal action depends on the time: with one step left another action may
-be best than with a hundred.
+agent can reach in it. The optimal action depends on the time: with one step left another action
+may be best than with a hundred.
 
 References:
     R. Bellman (1957), Dynamic Programming.

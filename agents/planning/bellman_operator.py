@@ -2,8 +2,8 @@ r"""The Bellman operator of a model, prepared once and applied by every planner.
 
 .. math:: (TV)(s) = \max_a \Big[ r(s, a) + \gamma \sum_{s'} c(s' \mid s, a) V(s') \Big],
 
-where :math:`c` leaves out the outcomes that terminate. Nothing of the model is copied: the operator
-holds the expected rewards (S * A) and at most one byte per state.
+where :math:`c` leaves out the outcomes that terminate. Nothing of the model is copied: the
+operator holds the expected rewards (S * A) and at most one byte per state.
 
 Termination needs no look at the flags when every state that a terminated outcome enters is entered
 by terminated outcomes only (goals and pits of a grid): such states are *pinned* to 0 during the
@@ -16,12 +16,10 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64, Shaped
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float64, Int32, Int64
+from numpy.typing import ArrayLike, NDArray
 
 from ...envs.mdp import TabularMDP
 from . import bellman_sweeps
@@ -40,12 +38,14 @@ def check_discount(mdp: TabularMDP, discount: float) -> None:
         TypeError: ``mdp`` is no `TabularMDP`, or the discount no number.
         ValueError: The discount is outside [0, 1].
     """
-    if not isinstance(mdp, TabularMDP):
+    model: object = mdp
+    if not isinstance(model, TabularMDP):
         raise TypeError(
-            f"expected a TabularMDP, got {type(mdp).__name__} "
+            f"expected a TabularMDP, got {type(model).__name__} "
             f"(TabularMDP.from_env reads the model of an environment)"
         )
-    if isinstance(discount, bool) or not isinstance(discount, Real):
+    given: object = discount
+    if isinstance(given, bool) or not isinstance(given, int | float | np.number):
         raise TypeError(f"expected a discount in [0, 1], got {discount!r}")
     if not 0 <= discount <= 1:
         raise ValueError(f"expected a discount in [0, 1], got {discount}")
@@ -141,9 +141,7 @@ class BellmanOperator:
         """S."""
         return self.mdp.num_states
 
-    def starting_values(
-        self, initial_values: Shaped[NDArray[Any], "..."] | None
-    ) -> Float64[Floats, " states"]:
+    def starting_values(self, initial_values: ArrayLike | None) -> Float64[Floats, " states"]:
         """A fresh (S,) vector to sweep: ``initial_values`` or zeros, pinned states at 0.
 
         Raises:

@@ -44,7 +44,7 @@ Indices: TypeAlias = NDArray[np.int32]
 Bools: TypeAlias = NDArray[np.bool_]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def summarise_rows(
     row_starts: Ints,
     next_states: Indices,
@@ -91,7 +91,7 @@ def summarise_rows(
     return least, greatest, largest, shortest, longest
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _row_total(
     start: int,
     stop: int,
@@ -109,7 +109,7 @@ def _row_total(
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def best_pair(
     state: int,
     values: Floats,
@@ -143,7 +143,7 @@ def best_pair(
     return best, best_row
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def improve(
     values: Floats,
     out: Floats,
@@ -195,7 +195,7 @@ def improve(
     return lowest, highest, largest
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def improve_in_place(
     values: Floats,
     order: Indices | None,
@@ -239,7 +239,7 @@ def improve_in_place(
     return largest
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def best_values_of(
     states: Ints,
     values: Floats,
@@ -270,7 +270,7 @@ def best_values_of(
         )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def action_values_of(
     values: Floats,
     out: Floats,
@@ -291,7 +291,7 @@ def action_values_of(
             out[row] = rewards[row] + discount * total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def count_chosen_outcomes(
     chosen: Ints, row_starts: Ints, terminated: Bools | None, starts: Ints
 ) -> None:
@@ -310,7 +310,7 @@ def count_chosen_outcomes(
         starts[state + 1] = starts[state] + count
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def gather_chosen_rows(
     chosen: Ints,
     row_starts: Ints,
@@ -339,11 +339,11 @@ def gather_chosen_rows(
             position += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def count_mixed_outcomes(
     weights: Floats, num_actions: int, row_starts: Ints, terminated: Bools, starts: Ints
 ) -> None:
-    """Like `count_chosen_outcomes` for a policy that gives pair ``row`` the weight ``weights[row]``."""
+    """Like `count_chosen_outcomes` for a policy that gives the pairs these weights."""
     starts[0] = 0
     for row in range(len(weights)):
         if row % num_actions == 0:
@@ -353,7 +353,7 @@ def count_mixed_outcomes(
                 starts[row // num_actions + 1] += not terminated[k]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def gather_mixed_rows(
     weights: Floats,
     num_actions: int,
@@ -379,7 +379,7 @@ def gather_mixed_rows(
                     position += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def policy_sweeps(
     values: Floats,
     scratch: Floats,

@@ -60,8 +60,8 @@ def certify(
 
     Args:
         operator: The operator whose fixed point is sought.
-        values: (S,) values, 0 where pinned, equal within resting places; they become the solution's
-            and pinned states get their own value.
+        values: (S,) values, 0 where pinned, equal within resting places; they become the
+            solution's and pinned states get their own value.
         method: The solver's name.
         sweeps: Passes that were made.
         tolerance: Error bound that was asked for.

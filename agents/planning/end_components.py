@@ -1,8 +1,8 @@
 r"""Where a process can stay: end components, and whether every state can get away.
 
-An *end component* is a set of states with pairs that never leave it and that connect all its states.
-Whatever a policy does, it ends (the episode) or stays in an end component for ever; so at discount 1
-the end components decide whether a total reward is finite.
+An *end component* is a set of states with pairs that never leave it and that connect all its
+states. Whatever a policy does, it ends (the episode) or stays in an end component for ever; so at
+discount 1 the end components decide whether a total reward is finite.
 
 Maximal end components are found by strongly connected components: pairs that can leave their
 component are dropped until none is.
@@ -98,7 +98,7 @@ def steps_towards(
         that the state's row has a chance of a step to a lower rank; and (S,) that row, the lowest
         of a state, -1 where there is none or the state is a target.
     """
-    from scipy.sparse import csr_array, vstack
+    from scipy.sparse import csr_array, hstack, vstack
     from scipy.sparse.csgraph import breadth_first_order
 
     num_states = mdp.num_states
@@ -108,8 +108,8 @@ def steps_towards(
         return rank, chosen
     backwards = _graph(mdp, usable, np.arange(num_states)).T.tocsr()
     source = csr_array(targets[None, :].astype(np.float64))
-    graph = vstack([backwards, source]).tocsr()
-    graph.resize(num_states + 1, num_states + 1)
+    nothing = csr_array((num_states + 1, 1))
+    graph = hstack([vstack([backwards, source]), nothing]).tocsr()
     order = breadth_first_order(graph, num_states, return_predecessors=False)[1:]
     rank[order] = np.arange(1, len(order) + 1)
     rank[targets] = 0

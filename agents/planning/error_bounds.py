@@ -1,19 +1,19 @@
 r"""How far values can be from the truth, by one backup.
 
-Let :math:`T` be a Bellman operator with discount :math:`\gamma < 1` (the optimal one, or one policy's)
-and :math:`\kappa(s, a) = \sum_{s'} c(s' \mid s, a)` the probability that the episode goes on, between
-:math:`\kappa_0` and :math:`\kappa_1` over all pairs. For any values :math:`V` put
+Let :math:`T` be a Bellman operator with discount :math:`\gamma < 1` (the optimal one, or one
+policy's) and :math:`\kappa(s, a) = \sum_{s'} c(s' \mid s, a)` the probability that the episode
+goes on, between :math:`\kappa_0` and :math:`\kappa_1` over all pairs. For any values :math:`V` put
 :math:`m = \min_s (TV - V)(s)` and :math:`M = \max_s (TV - V)(s)`. Then
 
 .. math:: V + \frac{m}{1 - \gamma \kappa_m} \;\le\; V^* \;\le\; V + \frac{M}{1 - \gamma \kappa_M},
    \qquad \kappa_m = \begin{cases} \kappa_0 & m \ge 0 \\ \kappa_1 & m < 0 \end{cases},
    \quad \kappa_M = \begin{cases} \kappa_1 & M \ge 0 \\ \kappa_0 & M < 0. \end{cases}
 
-*Proof.* Put :math:`x = M / (1 - \gamma \kappa_M)`, which has the sign of :math:`M`. Adding the constant
-:math:`x` to the values adds :math:`\gamma \kappa(s, a) x` to a pair's value, which is at most
-:math:`\gamma \kappa_M x` by the choice of :math:`\kappa_M`. So
-:math:`T(V + x) \le TV + \gamma \kappa_M x \le V + M + \gamma \kappa_M x = V + x`, and since T is monotone
-and a contraction, :math:`V^* = \lim T^n (V + x) \le V + x`. The lower side is the same with the signs
+*Proof.* Put :math:`x = M / (1 - \gamma \kappa_M)`, which has the sign of :math:`M`. Adding the
+constant :math:`x` to the values adds :math:`\gamma \kappa(s, a) x` to a pair's value, which is at
+most :math:`\gamma \kappa_M x` by the choice of :math:`\kappa_M`. So :math:`T(V + x) \le TV +
+\gamma \kappa_M x \le V + M + \gamma \kappa_M x = V + x`, and since T is monotone and a
+contraction, :math:`V^* = \lim T^n (V + x) \le V + x`. The lower side is the same with the signs
 turned. Applied to :math:`TV` it gives the offsets :math:`\gamma \kappa x`. ∎
 
 Where no episode ends and rows sum to 1 the two sides differ by :math:`(M - m) / (1 - \gamma)`: the
@@ -22,9 +22,9 @@ truth than the values are. Where some rows end the episode :math:`\kappa_0` is s
 sign of a change is of use; the formula covers both.
 
 Rounding: a pair's value is a sum of L products, computed with a relative error of at most
-:math:`(2 L + 4) u` of the sum of the absolute values, :math:`u = 2^{-53}` (Higham 2002, section 3.1; the
-expected reward is such a sum as well). That allowance widens m and M, so the bounds hold for the
-model as stored, not only in exact arithmetic.
+:math:`(2 L + 4) u` of the sum of the absolute values, :math:`u = 2^{-53}` (Higham 2002, section
+3.1; the expected reward is such a sum as well). That allowance widens m and M, so the bounds hold
+for the model as stored, not only in exact arithmetic.
 
 References:
     J. B. MacQueen (1966), A modified dynamic programming method for Markovian decision problems.

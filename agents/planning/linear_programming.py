@@ -3,8 +3,8 @@ r"""Linear programming: the optimal values as the least vector that no backup ex
 .. math:: \min_V \sum_s V(s) \quad \text{subject to} \quad
    V(s) - \gamma \sum_{s'} c(s' \mid s, a) V(s') \ge r(s, a) \quad \text{for all } s, a.
 
-The program is handed to HiGHS. Its basis is a policy (one tight constraint for each state). What the
-solver's feasibility tolerance leaves open is settled in exact steps of the simplex method: the
+The program is handed to HiGHS. Its basis is a policy (one tight constraint for each state). What
+the solver's feasibility tolerance leaves open is settled in exact steps of the simplex method: the
 basis' own linear system is solved, and pivots are made where a constraint is violated by more than
 rounding, many at once, which is policy iteration (Puterman, section 6.9.3). Mostly none is needed.
 At discount 1 resting places are one variable each, bounded below by 0 (`resting_places`).
@@ -16,6 +16,8 @@ References:
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -59,8 +61,8 @@ def linear_programming(
 
     Raises:
         TypeError: ``mdp`` is no `TabularMDP`.
-        ValueError: An argument is out of range, or the discount is 1 and some state's optimal value
-            is not finite.
+        ValueError: An argument is out of range, or the discount is 1 and some state's optimal
+            value is not finite.
 
     Example:
         >>> loop = TabularMDP.from_outcomes([[[(1.0, 0, 1.0, False)]]])
@@ -95,7 +97,7 @@ def _solve_program(operator: BellmanOperator, max_iterations: int) -> tuple[Floa
     kept = operator.counted_pairs()
     own = joined[kept // mdp.num_actions]
     ahead = mdp.continuation_matrix()[kept] @ joined
-    program = linprog(
+    program: Any = linprog(  # type: ignore[call-overload]  # sparse constraints are allowed
         np.ones(len(bounds)),
         A_ub=operator.discount * ahead - own,
         b_ub=-operator.rewards[kept],

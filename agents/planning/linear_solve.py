@@ -1,11 +1,11 @@
-r"""Linear systems of a policy, :math:`(I - \gamma c_\pi) x = b`, by the method that fits its graph.
+r"""Linear systems of a policy, :math:`(I - \gamma c_\pi) x = b`, by a method that fits its graph.
 
 A sparse LU factorisation is exact and does not mind slow mixing, but its factors are dense where
-the graph has no small separators: on a random graph they take S * S numbers. Chains, grids and mazes
-have them. So the reverse Cuthill–McKee bandwidth decides: at most a few times :math:`\sqrt S`, as a
-planar graph has, and the system is factorised; otherwise BiCGSTAB solves it, which needs few
-products on graphs that mix fast. Either answer is improved by steps of iterative refinement; the
-callers prove what it is worth.
+the graph has no small separators: on a random graph they take S * S numbers. Chains, grids and
+mazes have them. So the reverse Cuthill–McKee bandwidth decides: at most a few times :math:`\sqrt
+S`, as a planar graph has, and the system is factorised; otherwise BiCGSTAB solves it, which needs
+few products on graphs that mix fast. Either answer is improved by steps of iterative refinement;
+the callers prove what it is worth.
 
 References:
     E. Cuthill and J. McKee (1969), Reducing the bandwidth of sparse symmetric matrices.
@@ -55,7 +55,7 @@ def has_small_separators(matrix: csr_array[np.float64]) -> bool:
     place[order] = np.arange(size)
     here = np.repeat(place, np.diff(matrix.indptr))
     reach = np.abs(here - place[matrix.indices])
-    return float(np.quantile(reach, 0.99)) <= 4 * np.sqrt(size)
+    return bool(np.quantile(reach, 0.99) <= 4 * np.sqrt(size))
 
 
 class PolicySystem:

@@ -3,8 +3,8 @@ r"""Modified policy iteration: improve once, then sweep the greedy policy a numb
 .. math:: \pi_{k+1} \in \arg\max_\pi T_\pi V_k, \qquad V_{k+1} = T_{\pi_{k+1}}^{m + 1} V_k
 
 References:
-    M. L. Puterman and M. C. Shin (1978), Modified policy iteration algorithms for discounted Markov
-        decision problems.
+    M. L. Puterman and M. C. Shin (1978), Modified policy iteration algorithms for discounted
+        Markov decision problems.
     M. L. Puterman (1994), Markov Decision Processes, sections 6.5 and 6.6.3.
 """
 
@@ -52,8 +52,8 @@ def modified_policy_iteration(
 
     Raises:
         TypeError: ``mdp`` is no `TabularMDP`.
-        ValueError: An argument is out of range, or the discount is 1 and some state's optimal value
-            is not finite.
+        ValueError: An argument is out of range, or the discount is 1 and some state's optimal
+            value is not finite.
 
     Example:
         >>> loop = TabularMDP.from_outcomes([[[(1.0, 0, 1.0, False)]]])

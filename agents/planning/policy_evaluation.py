@@ -3,16 +3,16 @@ r"""Policy evaluation: the value of following one policy.
 .. math:: V_\pi = r_\pi + \gamma c_\pi V_\pi, \qquad
    V^{(h)} = r_\pi + \gamma c_\pi V^{(h-1)}, \quad V^{(0)} = 0
 
-The first is solved as a sparse linear system or by sweeps, and proven as in `error_bounds`, with the
-policy's own rows. The second is the exact value of an episode that is cut off after h steps.
+The first is solved as a sparse linear system or by sweeps, and proven as in `error_bounds`, with
+the policy's own rows. The second is the exact value of an episode that is cut off after h steps.
 
 At discount 1 the expected steps :math:`w = (I - c_\pi)^{-1} 1` take the place of
 :math:`1 / (1 - \gamma)`: if :math:`c_\pi w \le w - \delta` then
 :math:`|V - V_\pi| \le \max_s |T_\pi V - V|(s) \cdot w / \delta`, for
-:math:`V \pm \varepsilon w` with :math:`\varepsilon = \max |T_\pi V - V| / \delta` are a super- and a
-subsolution and :math:`c_\pi` contracts in the norm weighted by w (Puterman 1994, section 6.10). States
-from which the policy goes round for ever without reward have value 0; where it goes round for ever with
-reward the value does not exist.
+:math:`V \pm \varepsilon w` with :math:`\varepsilon = \max |T_\pi V - V| / \delta` are a super- and
+a subsolution and :math:`c_\pi` contracts in the norm weighted by w (Puterman 1994, section 6.10).
+States from which the policy goes round for ever without reward have value 0; where it goes round
+for ever with reward the value does not exist.
 
 References:
     M. L. Puterman (1994), Markov Decision Processes, sections 4.2, 6.1 and 6.10.
@@ -22,11 +22,11 @@ References:
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float64, Num
-from numpy.typing import NDArray
+from jaxtyping import Float64
+from numpy.typing import ArrayLike, NDArray
 
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
@@ -46,7 +46,7 @@ Bools = NDArray[np.bool_]
 
 def policy_evaluation(
     mdp: TabularMDP,
-    policy: Num[NDArray[np.generic], "..."],
+    policy: ArrayLike,
     *,
     discount: float,
     tolerance: float = 1e-8,
@@ -72,9 +72,9 @@ def policy_evaluation(
         on_sweep: Called after every sweep (not by ``"solve"``).
 
     Returns:
-        The solution: ``state_values`` of the policy, ``action_values`` of each action first and then
-        the policy (with one step less to go under a horizon), ``policy`` the greedy improvement of
-        the given one, ``error_bound`` of the distance to the policy's values.
+        The solution: ``state_values`` of the policy, ``action_values`` of each action first and
+        then the policy (with one step less to go under a horizon), ``policy`` the greedy
+        improvement of the given one, ``error_bound`` of the distance to the policy's values.
 
     Raises:
         TypeError: ``mdp`` is no `TabularMDP`.
@@ -111,9 +111,7 @@ def policy_evaluation(
     return solution
 
 
-def action_probabilities(
-    mdp: TabularMDP, policy: Num[NDArray[np.generic], "..."]
-) -> Float64[Floats, "states actions"]:
+def action_probabilities(mdp: TabularMDP, policy: ArrayLike) -> Float64[Floats, "states actions"]:
     """(S, A) probabilities that (S,) actions or (S, A) probabilities mean.
 
     Raises:
@@ -121,18 +119,18 @@ def action_probabilities(
             probabilities are negative or do not sum to 1.
     """
     num_states, num_actions = mdp.num_states, mdp.num_actions
-    policy = np.asarray(policy)
-    if policy.shape == (num_states,) and np.issubdtype(policy.dtype, np.integer):
-        outside = (policy < 0) | (policy >= num_actions)
+    given: NDArray[Any] = np.asarray(policy)
+    if given.shape == (num_states,) and np.issubdtype(given.dtype, np.integer):
+        outside = (given < 0) | (given >= num_actions)
         if outside.any():
             state = int(np.argmax(outside))
             raise ValueError(
-                f"state {state}: expected an action in [0, {num_actions}), got {policy[state]}"
+                f"state {state}: expected an action in [0, {num_actions}), got {given[state]}"
             )
         weights = np.zeros((num_states, num_actions))
-        weights[np.arange(num_states), policy] = 1.0
-    elif policy.shape == (num_states, num_actions):
-        weights = policy.astype(np.float64)
+        weights[np.arange(num_states), given] = 1.0
+    elif given.shape == (num_states, num_actions):
+        weights = given.astype(np.float64)
         bad = ~((weights >= 0).all(axis=1) & (np.abs(weights.sum(axis=1) - 1) <= 1e-8))
         if bad.any():
             state = int(np.argmax(bad))
@@ -142,8 +140,8 @@ def action_probabilities(
     else:
         raise ValueError(
             f"expected a policy of ({num_states},) integer actions or "
-            f"({num_states}, {num_actions}) probabilities, got {policy.dtype} of shape "
-            f"{policy.shape}"
+            f"({num_states}, {num_actions}) probabilities, got {given.dtype} of shape "
+            f"{given.shape}"
         )
     masked = (weights > 0) & ~mdp.allowed
     if masked.any():
@@ -158,7 +156,7 @@ class _Problem:
     def __init__(self, operator: BellmanOperator, rows: PolicyRows, *, by_sweeps: bool) -> None:
         self.rows = rows
         self.discount = operator.discount
-        sums = rows.matrix().sum(axis=1)
+        sums: Floats = np.asarray(rows.matrix().sum(axis=1))
         # the rows' own weights and rewards are products and sums too
         num_products = int(np.diff(rows.starts).max()) + operator.errors.num_products + 1
         self.errors = BackupErrors.of_sums(

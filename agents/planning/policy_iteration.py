@@ -7,8 +7,9 @@ A state keeps its action unless another is better by more than rounding can feig
 is strictly better than the last and the iteration ends with a stable policy. At discount 1 it
 starts from a policy that ends with certainty, and then all of them do (Bertsekas and Tsitsiklis).
 
-Slow mixing (a discount near 1, long chains, mazes) does not slow it down: the linear system takes the
-place of the sweeps (`linear_solve`). Where the system cannot be solved, sweeps stand in for it.
+Slow mixing (a discount near 1, long chains, mazes) does not slow it down: the linear system takes
+the place of the sweeps (`linear_solve`). Where the system cannot be solved, sweeps stand in for
+it.
 
 References:
     R. A. Howard (1960), Dynamic Programming and Markov Processes.
@@ -62,8 +63,8 @@ def policy_iteration(
 
     Raises:
         TypeError: ``mdp`` is no `TabularMDP`.
-        ValueError: An argument is out of range, or the discount is 1 and some state's optimal value
-            is not finite.
+        ValueError: An argument is out of range, or the discount is 1 and some state's optimal
+            value is not finite.
 
     Example:
         >>> loop = TabularMDP.from_outcomes([[[(1.0, 0, 1.0, False)]]])

@@ -4,7 +4,8 @@ r"""One policy's share of a model: its transition rows and rewards, one row per 
    c_\pi(s' \mid s) = \sum_a \pi(a \mid s)\, c(s' \mid s, a),
 
 with terminated outcomes left out, so that :math:`T_\pi V = r_\pi + \gamma c_\pi V`. Planners that
-evaluate a policy by many sweeps or by a linear system copy these rows (about 1/A of the model) once.
+evaluate a policy by many sweeps or by a linear system copy these rows (about 1/A of the model)
+once.
 
 References:
     M. L. Puterman (1994), Markov Decision Processes, section 5.6.
@@ -68,7 +69,7 @@ class PolicyRows:
         rewards: Float64[Floats, " states"] | None = None,
     ) -> Float64[Floats, " states"]:
         """(S,) values after one step of the policy; other rewards may stand in for its own."""
-        ahead: Floats = self.matrix() @ values
+        ahead: Floats = np.asarray(self.matrix() @ values)
         ahead *= discount
         ahead += self.rewards if rewards is None else rewards
         return ahead

@@ -5,13 +5,14 @@ Every state has a priority, a bound of its Bellman error. Backing a state up cha
 
 .. math:: \gamma \max_a c(s \mid s', a) \cdot |\Delta|.
 
-Moore and Atkeson take the largest of such terms; the sum used here makes the top of the queue a bound of
-the residual :math:`\max_s |TV - V|`, so that the queue itself says when to stop. The model is
+Moore and Atkeson take the largest of such terms; the sum used here makes the top of the queue a
+bound of the residual :math:`\max_s |TV - V|`, so that the queue itself says when to stop. The
+model is
 known: all predecessors are, and the first priorities are the errors of the starting values.
 
 References:
-    A. W. Moore and C. G. Atkeson (1993), Prioritized sweeping: reinforcement learning with less data
-        and less time.
+    A. W. Moore and C. G. Atkeson (1993), Prioritized sweeping: reinforcement learning with less
+        data and less time.
     J. Peng and R. J. Williams (1993), Efficient learning and planning within the Dyna framework.
     D. P. Bertsekas and J. N. Tsitsiklis (1989), Parallel and Distributed Computation, section 6.2
         (asynchronous iterations).
@@ -63,8 +64,8 @@ def prioritized_sweeping(
 
     Raises:
         TypeError: ``mdp`` is no `TabularMDP`.
-        ValueError: An argument is out of range, or the discount is 1 and some state's optimal value
-            is not finite.
+        ValueError: An argument is out of range, or the discount is 1 and some state's optimal
+            value is not finite.
 
     Example:
         >>> loop = TabularMDP.from_outcomes([[[(1.0, 0, 1.0, False)]]])
@@ -128,7 +129,7 @@ class _Queue:
             self._starts,
             self._states,
             self._floors,
-            predecessors.indptr,
+            predecessors.indptr.astype(np.int64),
             predecessors.indices,
             predecessors.data,
             values,

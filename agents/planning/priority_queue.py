@@ -23,7 +23,7 @@ Indices: TypeAlias = NDArray[np.int32]
 Bools: TypeAlias = NDArray[np.bool_]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _sift_up(heap: Indices, place: Indices, priority: Floats, position: int) -> None:
     node = heap[position]
     while position > 0:
@@ -38,7 +38,7 @@ def _sift_up(heap: Indices, place: Indices, priority: Floats, position: int) -> 
     place[node] = position
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _sift_down(heap: Indices, place: Indices, priority: Floats, position: int) -> None:
     node, size = heap[position], len(heap)
     while True:
@@ -57,7 +57,7 @@ def _sift_down(heap: Indices, place: Indices, priority: Floats, position: int) -
     place[node] = position
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def heapify(heap: Indices, place: Indices, priority: Floats) -> None:
     """Order the heap by the priorities, whatever its order was."""
     for position in range(len(heap)):
@@ -66,7 +66,7 @@ def heapify(heap: Indices, place: Indices, priority: Floats) -> None:
         _sift_down(heap, place, priority, position)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def drain(
     heap: Indices,
     place: Indices,

@@ -1,9 +1,9 @@
 r"""Total rewards without discount: are they finite, and where can one rest for nothing?
 
-At discount 1 the optimal value solves :math:`V = TV`, but not it alone: in a set of states between which
-one can move for ever at no reward, any common value does. Such sets, the maximal end components of
-the pairs without reward, are the *resting places*. Each is treated as one state with one more
-choice, to stay for a total of 0:
+At discount 1 the optimal value solves :math:`V = TV`, but not it alone: in a set of states between
+which one can move for ever at no reward, any common value does. Such sets, the maximal end
+components of the pairs without reward, are the *resting places*. Each is treated as one state with
+one more choice, to stay for a total of 0:
 
 .. math:: V(C) = \max\Big(0,\; \max_{s \in C,\, a \text{ leaves}} \Big[ r(s, a)
    + \sum_{s'} c(s' \mid s, a) V(s') \Big]\Big).
@@ -15,8 +15,8 @@ does not exist, and `RestingPlaces.of` says so before anything is iterated:
 * an end component whose best average reward is positive: its values are plus infinity;
 * a state that can get neither to an end nor to a resting place: its value is minus infinity.
 
-The average reward of an end component is bounded by :math:`\min_s (Th - h)(s) \le g \le \max_s (Th - h)(s)`
-for any h (Odoni 1969; Puterman 1994, theorem 8.5.5).
+The average reward of an end component is bounded by :math:`\min_s (Th - h)(s) \le g \le \max_s (Th
+- h)(s)` for any h (Odoni 1969; Puterman 1994, theorem 8.5.5).
 
 References:
     D. P. Bertsekas and J. N. Tsitsiklis (1991), An analysis of stochastic shortest path problems.
@@ -35,7 +35,7 @@ from jaxtyping import Bool, Float64, Int64
 from numpy.typing import NDArray
 
 from ...envs.mdp import TabularMDP
-from .end_components import any_outcome, ending_pairs, maximal_end_components, steps_towards
+from .end_components import ending_pairs, maximal_end_components, steps_towards
 from .error_bounds import UNIT_ROUNDING
 
 __all__ = ["RestingPlaces", "negligible_reward"]
@@ -161,8 +161,8 @@ def _way_out(mdp: TabularMDP, ends: Bools, labels: Ints) -> Ints:
     if (rank < 0).any():
         raise ValueError(
             f"discount 1: expected every state to be able to end its episode, or to rest without "
-            f"reward, got state {int(np.argmax(rank < 0))}, which no policy leads there: its value "
-            f"is minus infinity (use a discount below 1, or backward_induction)"
+            f"reward, got state {int(np.argmax(rank < 0))}, which no policy leads there: its "
+            f"value is minus infinity (use a discount below 1, or backward_induction)"
         )
     ending = by_state.any(axis=1) & (labels < 0)
     states = np.flatnonzero(ending)

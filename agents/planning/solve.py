@@ -34,8 +34,8 @@ def solve(
 
     Raises:
         TypeError: ``mdp`` is no `TabularMDP`.
-        ValueError: An argument is out of range, or the discount is 1 and some state's optimal value
-            is not finite.
+        ValueError: An argument is out of range, or the discount is 1 and some state's optimal
+            value is not finite.
     """
     if isinstance(mdp, TabularMDP) and mdp.num_states <= 2000:
         return policy_iteration(mdp, discount=discount, tolerance=tolerance, on_sweep=on_sweep)

@@ -1,14 +1,14 @@
 r"""How far undiscounted values can be from the truth.
 
-At discount 1 a backup contracts nothing by itself; what makes the error finite is that episodes end.
-Let resting places be joined (`resting_places`), let :math:`V` be values, :math:`m \le TV - V \le M`, and let
-:math:`w \ge \delta > 0` be a vector with
+At discount 1 a backup contracts nothing by itself; what makes the error finite is that episodes
+end. Let resting places be joined (`resting_places`), let :math:`V` be values, :math:`m \le TV - V
+\le M`, and let :math:`w \ge \delta > 0` be a vector with
 
 .. math:: \sum_{s'} c(s' \mid s, a)\, w(s') \le w(s) - \delta
 
-for every *near* pair, those whose value is within :math:`\theta` of the state's best: w is about the
-longest expected number of steps when only near pairs are used. Put
-:math:`\varepsilon = \max(M, -m, 0) / \delta`. If every other pair has
+for every *near* pair, those whose value is within :math:`\theta` of the state's best: w is about
+the longest expected number of steps when only near pairs are used. Put :math:`\varepsilon =
+\max(M, -m, 0) / \delta`. If every other pair has
 
 .. math:: \varepsilon \Big( \sum_{s'} c(s' \mid s, a)\, w(s') - w(s) \Big)
    \le V(s) - q(s, a),
@@ -16,15 +16,17 @@ longest expected number of steps when only near pairs are used. Put
 then :math:`|V - V^*|(s) \le \varepsilon\, w(s)` for every state.
 
 *Proof.* Above: :math:`U = V + \varepsilon w` has :math:`TU \le U`, for near pairs because
-:math:`q + \varepsilon c w \le V + M + \varepsilon (w - \delta) \le U`, for the others by the condition. So
-:math:`U \ge T_\pi^n U = V_n^\pi + c_\pi^n U` for every policy, and for one that ends with certainty
-:math:`c_\pi^n U \to 0`: U is above its value. A policy that does not end with certainty earns minus
-infinity somewhere, since every end component left loses. Below: the greedy policy uses near pairs
-only, so :math:`c_\pi w \le w - \delta` makes :math:`c_\pi` a contraction in the norm weighted by w (it ends
-with certainty), and :math:`L = V - \varepsilon w` has :math:`L \le T_\pi L \le \dots \le V_\pi \le V^*`. ∎
+:math:`q + \varepsilon c w \le V + M + \varepsilon (w - \delta) \le U`, for the others by the
+condition. So :math:`U \ge T_\pi^n U = V_n^\pi + c_\pi^n U` for every policy, and for one that ends
+with certainty :math:`c_\pi^n U \to 0`: U is above its value. A policy that does not end with
+certainty earns minus infinity somewhere, since every end component left loses. Below: the greedy
+policy uses near pairs only, so :math:`c_\pi w \le w - \delta` makes :math:`c_\pi` a contraction in
+the norm weighted by w (it ends with certainty), and :math:`L = V - \varepsilon w` has :math:`L \le
+T_\pi L \le \dots \le V_\pi \le V^*`. ∎
 
 How w was found does not matter, the two conditions are checked. It is found as the solution of
-:math:`w = 1 + \max_{a\ \text{near}} c_a w` by policy iteration, which leaves :math:`\delta` near 1.
+:math:`w = 1 + \max_{a\ \text{near}} c_a w` by policy iteration, which leaves :math:`\delta` near
+1.
 
 References:
     D. P. Bertsekas and J. N. Tsitsiklis (1991), An analysis of stochastic shortest path problems.
@@ -37,7 +39,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from . import bellman_sweeps

@@ -2,8 +2,8 @@ r"""Value iteration: back every state up until the bound of the true error is sm
 
 .. math:: V_{k+1}(s) = \max_a \Big[ r(s, a) + \gamma \sum_{s'} c(s' \mid s, a) V_k(s') \Big]
 
-The synchronous form stops on MacQueen's bounds (`error_bounds`), which follow the *span* of the last
-change, and returns the middle of the two; on models that mix fast it needs a small part of
+The synchronous form stops on MacQueen's bounds (`error_bounds`), which follow the *span* of the
+last change, and returns the middle of the two; on models that mix fast it needs a small part of
 the sweeps that the sup norm would. The Gauss–Seidel form uses each new value at once; its operator
 is a contraction by :math:`\gamma` too, but not one that a constant passes through, so it stops on
 :math:`\gamma / (1 - \gamma) \cdot \max_s |V_{k+1} - V_k|(s)`.
@@ -61,8 +61,8 @@ def value_iteration(
 
     Raises:
         TypeError: ``mdp`` is no `TabularMDP`.
-        ValueError: An argument is out of range, or the discount is 1 and some state's optimal value
-            is not finite.
+        ValueError: An argument is out of range, or the discount is 1 and some state's optimal
+            value is not finite.
 
     Example:
         >>> loop = TabularMDP.from_outcomes([[[(1.0, 0, 1.0, False)]]])

@@ -172,6 +172,8 @@ def size_of_update(step_size: StepSize, step: int, num_updates: int) -> float:
     size = scheduled(step_size.schedule, step)
     if step_size.decay == 0.0:
         return size
+    if step_size.decay == 0.5:
+        return size / math.sqrt(num_updates)  # the default; four times as fast as a power
     if step_size.decay == 1.0:
         return size / num_updates
     return float(size * num_updates**-step_size.decay)

@@ -11,8 +11,11 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from ..grid_layout import GridLayout
 from ..mdp import TabularMDP
 from ..outcome_sampling import ModelChanges
 from .entry_point import EntryPoint, VectorEntryPoint
@@ -111,7 +114,9 @@ def _maze(rows: tuple[str, ...], others: tuple[str, ...], *, name: str) -> Tabul
             terminated=ends[landing],
         )
         branches.append([branch])
-    return grid.model(branches, directions=directions, name=name)
+    mdp = grid.model(branches, directions=directions, name=name)
+    # drawn as the wall that it is now, although an agent may be standing there
+    return replace(mdp, layout=GridLayout(rows, grid.state_of_cell, directions))
 
 
 DynaMaze = EntryPoint(dyna_maze, changes=dyna_maze_changes)

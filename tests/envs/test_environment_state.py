@@ -5,6 +5,7 @@ import json
 import gymnasium
 import numpy as np
 import pytest
+from gymagine.envs.discretize import discretize
 from gymagine.envs.environment_state import capture, restore
 from gymagine.envs.registration import register_environments
 from gymnasium.wrappers import (
@@ -19,6 +20,12 @@ register_environments()
 
 MAKERS = {
     "grid": lambda: gymnasium.make("gymagine/GridWorld-v0", slip=0.2),
+    "river-swim": lambda: gymnasium.make("gymagine/RiverSwim-v0", max_episode_steps=90),
+    "maximization-bias": lambda: gymnasium.make("gymagine/MaximizationBias-v0"),
+    "changing-maze": lambda: gymnasium.make(
+        "gymagine/DynaMaze-v0", variant="blocking", change_step=300, max_episode_steps=100
+    ),
+    "discretized-cartpole": lambda: discretize("CartPole-v1", bins=5),
     "frozen-lake": lambda: gymnasium.make("FrozenLake-v1"),
     "frozen-lake-8x8": lambda: gymnasium.make("FrozenLake8x8-v1"),
     "cliff": lambda: gymnasium.make("CliffWalking-v1", max_episode_steps=60),
@@ -91,6 +98,17 @@ def test_a_fresh_environment_need_not_be_reset():
     original.step(1)
     restore(fresh, capture(original))
     assert_same(original.step(0), fresh.step(0))
+
+
+def test_the_clock_of_a_changing_environment_goes_on():
+    original, fresh = MAKERS["changing-maze"](), MAKERS["changing-maze"]()
+    original.reset(seed=0)
+    for _ in range(3):
+        trajectory(original, 100)
+        original.reset()
+    restore(fresh, capture(original))
+    assert fresh.unwrapped.steps_taken == 300
+    assert fresh.unwrapped.mdp.name == "DynaMaze-blocking-changed"
 
 
 def test_before_the_first_reset():

@@ -56,5 +56,5 @@ def test_missing_libraries_are_named(monkeypatch):
 def test_agents_of_other_modules_are_found_by_place():
     place = "gymagine.agents.random_policy:RandomPolicy"
     assert agent_class(place) is agent_class("random")
-    with pytest.raises(ValueError, match="gymagine.agents.random_policy has no agent Nothing"):
+    with pytest.raises(ValueError, match=r"random_policy has no agent Nothing"):
         agent_class("gymagine.agents.random_policy:Nothing")

@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from gymagine.agents.planning.planner import BackwardInduction
 from gymagine.agents.random_policy import RandomPolicy
 from gymagine.envs.mdp import TabularMDP
 from gymagine.experiments.environment_names import EnvironmentName
@@ -68,8 +69,8 @@ def test_length_is_what_sampling_finds():
 def test_policies_are_read_from_any_agent():
     name = EnvironmentName("FrozenLake-v1")
     env, mdp = name.make(), known_model(name)
-    assert policy_table(Table(GREEDY), mdp, env).tolist() == GREEDY.tolist()
-    random = policy_table(RandomPolicy("FrozenLake-v1"), mdp, env)
+    assert policy_table(Table(GREEDY), mdp, env, horizon=100).tolist() == GREEDY.tolist()
+    random = policy_table(RandomPolicy("FrozenLake-v1"), mdp, env, horizon=100)
     assert np.array_equal(random, np.full((16, 4), 0.25))
 
 
@@ -82,7 +83,7 @@ def test_observations_that_join_states():
         def predict(self, observation, state=None, episode_start=None, deterministic=True):
             return (observation[0] < 20).astype(np.int64), state
 
-    policy = policy_table(StickOnTwenty(), mdp, env)
+    policy = policy_table(StickOnTwenty(), mdp, env, horizon=100)
     assert policy.shape == (mdp.num_states,)
     # Sutton and Barto's figure 5.1 policy: -0.350111
     assert exact_return(mdp, policy, horizon=1000) == pytest.approx(-0.350111, abs=1e-6)
@@ -94,7 +95,7 @@ def test_agents_with_a_memory_have_no_table():
             return np.zeros(len(observation), dtype=np.int64), np.ones(len(observation))
 
     name = EnvironmentName("FrozenLake-v1")
-    assert policy_table(Alternating(), known_model(name), name.make()) is None
+    assert policy_table(Alternating(), known_model(name), name.make(), horizon=100) is None
     assert exact_return_of(Alternating(), name, discount=1.0, horizon=100) is None
 
 
@@ -103,3 +104,16 @@ def test_unknown_models_are_none():
     assert known_model(gymnasium.make("CartPole-v1")) is None
     shifted = gymnasium.wrappers.TransformReward(gymnasium.make("FrozenLake-v1"), lambda r: r - 1)
     assert known_model(shifted) is None
+
+
+def test_a_policy_that_looks_at_the_clock_reaches_the_optimum_under_the_cap():
+    agent = BackwardInduction("FrozenLake-v1").learn(1)
+    name = EnvironmentName("FrozenLake-v1")
+    env, mdp = name.make(), known_model(name)
+    policy = policy_table(agent, mdp, env, horizon=100)
+    assert policy.shape == (100, 16)
+    assert exact_return(mdp, policy, horizon=100) == pytest.approx(0.7441902878292697, abs=1e-12)
+    same = np.tile(GREEDY, (100, 1))
+    assert exact_return(mdp, same, horizon=100) == pytest.approx(0.7401648977587051, abs=1e-12)
+    with pytest.raises(ValueError, match="expected a horizon"):
+        exact_return(mdp, policy)

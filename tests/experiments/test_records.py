@@ -110,7 +110,7 @@ def test_settings_out_of_range(change, message):
 
 
 def test_wrong_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a run at .*, found no config.json"):
+    with pytest.raises(FileNotFoundError, match=r"expected a run at .*, found no config\.json"):
         RunRecord.open(tmp_path)
     for content in ("{", "[]", '{"format": "other"}', '{"format": "gymagine-run-1"}'):
         (tmp_path / "config.json").write_text(content)

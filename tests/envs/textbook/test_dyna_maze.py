@@ -57,8 +57,7 @@ def test_shortest_ways(optimal_values, variant, phase):
     values, _ = optimal_values(mdp, 0.95)
     start = int(mdp.initial_distribution.argmax())
     assert values[start] == pytest.approx(0.95 ** (STEPS[variant, phase] - 1), abs=1e-12)
-    drawn = [row.replace("x", "#") for row in mdp.layout.cells]
-    assert drawn == rows
+    assert list(mdp.layout.cells) == rows
 
 
 @pytest.mark.parametrize("variant", ["blocking", "shortcut"])
@@ -68,7 +67,7 @@ def test_closed_cells_can_be_left_and_not_entered(variant):
         closed = {
             int(mdp.layout.state_of_cell[3, column])
             for column, mark in enumerate(mdp.layout.cells[3])
-            if mark == "x"
+            if mark == "#" and mdp.layout.state_of_cell[3, column] >= 0
         }
         entered = {
             to

@@ -1,0 +1,91 @@
+"""The settings of the planners that are agents, each declared and documented once."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "BackwardInductionConfig",
+    "PlannerConfig",
+    "PolicyIterationConfig",
+    "ValueIterationConfig",
+    "config_from_json",
+]
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """What the planners of an unlimited horizon share.
+
+    Raises:
+        ValueError: A value is out of range; the message names the field.
+    """
+
+    discount: float = 0.99
+    """Weight of the next step's return, in [0, 1]; at 1 all optimal returns must be finite."""
+    tolerance: float = 1e-8
+    """Largest error of a value that is accepted; the planner proves that it is within."""
+    max_sweeps: int = 1_000_000
+    """Give up, with a warning, after so many passes over the states."""
+
+    def __post_init__(self) -> None:
+        _check_discount(self.discount)
+        if not 0 < self.tolerance < float("inf"):
+            raise ValueError(f"expected a tolerance above 0, got {self.tolerance}")
+        if self.max_sweeps < 1:
+            raise ValueError(f"expected max_sweeps of at least 1, got {self.max_sweeps}")
+
+
+@dataclass(frozen=True)
+class ValueIterationConfig(PlannerConfig):
+    """The settings of value iteration."""
+
+    gauss_seidel: bool = False
+    """Use each new value at once, in the order of the states."""
+
+
+@dataclass(frozen=True)
+class PolicyIterationConfig(PlannerConfig):
+    """The settings of policy iteration."""
+
+    max_sweeps: int = 10_000
+    """Give up, with a warning, after so many improvements."""
+
+
+@dataclass(frozen=True)
+class BackwardInductionConfig:
+    """The settings of backward induction.
+
+    Raises:
+        ValueError: A value is out of range; the message names the field.
+    """
+
+    discount: float = 1.0
+    """Weight of the next step's return, in [0, 1]."""
+    horizon: int | None = None
+    """Steps of an episode; None takes the environment's own cap."""
+
+    def __post_init__(self) -> None:
+        _check_discount(self.discount)
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"expected a horizon of at least 1 or None, got {self.horizon}")
+
+
+def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
+    """The config whose fields a file holds.
+
+    Raises:
+        ValueError: A field is unknown here, so the file is of a later version.
+    """
+    known = {field.name for field in dataclasses.fields(config_type)}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise ValueError(f"expected settings among {sorted(known)}, got {unknown}")
+    return config_type(**fields)
+
+
+def _check_discount(discount: float) -> None:
+    if not 0 <= discount <= 1:
+        raise ValueError(f"expected a discount in [0, 1], got {discount}")

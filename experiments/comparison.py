@@ -131,6 +131,8 @@ def compare(
             for path, result in _executed(runs, jobs, backend):
                 results[path] = result
                 advance(result)
+                if result.status == "interrupted":  # a run in this process caught the Ctrl-C
+                    raise KeyboardInterrupt
     finally:  # Ctrl-C included
         comparison = _collect(plan, references, results, {"jobs": jobs, "backend": backend})
         write_report(comparison, root)
@@ -218,7 +220,9 @@ def _checked_hyperparameters(
                 f"{suggestion(agent, agents)}"
             )
     for agent in agents:
-        build_config(agent_class(agent), dict(hyperparameters.get(agent, {})))
+        values = dict(hyperparameters.get(agent, {}))
+        values.pop("simulator", None)  # how to learn, which is not the config's
+        build_config(agent_class(agent), values)
     return {agent: dict(values) for agent, values in hyperparameters.items()}
 
 

@@ -116,8 +116,11 @@ class AbstractPeer(AbstractAgent):
         self.seed = seed
         self.num_timesteps = 0
         build_config(type(self), hyperparameters)  # names are checked before the preset joins
+        chosen = hyperparameters.get("preset", "auto")
+        if chosen not in ("auto", "none"):
+            raise ValueError(f"expected a preset of auto or none, got {chosen!r}")
         preset: dict[str, Any] = {}
-        if hyperparameters.get("preset", "auto") == "auto" and _is_finite(self.observation_space):
+        if chosen == "auto" and _is_finite(self.observation_space):
             preset = FINITE_PRESETS.get(self.algorithm.__name__, {})
         self.config = build_config(type(self), {**preset, **hyperparameters})
         self.model = self._build()

@@ -20,7 +20,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from stable_baselines3.common.callbacks import BaseCallback
@@ -217,7 +218,8 @@ class TrainingSession:
 
     def _begin_as_if_resumed(self) -> None:
         logger = self.agent.logger
-        self.agent = type(self.agent).load(self.record.checkpoint, env=self.agent.env)
+        with _expected("the environment's state could not be restored"):
+            self.agent = type(self.agent).load(self.record.checkpoint, env=self.agent.env)
         self.agent.set_logger(logger)
 
     # ---- what it tells --------------------------------------------------------------------------
@@ -306,6 +308,21 @@ class _PointWatcher(BaseCallback):
         now = time.perf_counter()
         self._session.train_seconds += now - self._resumed
         self._resumed = now
+
+
+@contextmanager
+def _expected(message: str) -> Iterator[None]:
+    """Leave one warning of the learner unsaid: here it is no surprise, but what is wanted."""
+    learner_log = logging.getLogger(AbstractTabularAgent.__module__)
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(message)
+
+    learner_log.addFilter(is_other)
+    try:
+        yield
+    finally:
+        learner_log.removeFilter(is_other)
 
 
 def _tells_its_state(agent: AbstractAgent) -> bool:

@@ -101,7 +101,9 @@ def test_bare_names_are_refused(folder):
 
 def test_import_is_light():
     code = "import sys, gymagine; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     roots = {name.partition(".")[0] for name in loaded.stdout.split()}
     assert not roots & set(HEAVY)
 

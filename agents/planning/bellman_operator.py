@@ -198,6 +198,8 @@ class BellmanOperator:
             self.uniform_length,
             self.discount,
         )
+        if lowest > highest:  # every state is pinned
+            return 0.0, 0.0, 0.0
         if self.resting is None or not self.resting.any:
             return lowest, highest, largest
         self.resting.lead(out, chosen)

@@ -20,8 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
@@ -43,7 +42,7 @@ def linear_programming(
     discount: float,
     tolerance: float = 1e-8,
     max_sweeps: int = 1_000_000,
-    initial_values: Float64[Floats, " states"] | None = None,
+    initial_values: ArrayLike | None = None,
     on_sweep: SweepWatcher | None = None,
 ) -> Solution:
     """Optimal values by linear programming: for models of up to some thousand states.

@@ -45,7 +45,7 @@ def has_small_separators(matrix: csr_array[np.float64]) -> bool:
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 
     size = int(matrix.shape[0])
-    if size <= _ALWAYS_FACTORISE:
+    if size <= _ALWAYS_FACTORISE or matrix.nnz == 0:
         return True
     pattern = csr_array(
         (np.ones(len(matrix.indices), dtype=np.int8), matrix.indices, matrix.indptr), matrix.shape

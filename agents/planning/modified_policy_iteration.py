@@ -11,13 +11,13 @@ References:
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
 from .certificate import certify, finish, warn_if_short
 from .linear_solve import PolicySystem
+from .policy_iteration import first_policy
 from .policy_rows import PolicyRows, chosen_rows
 from .solution import Solution, SweepWatcher, watch
 
@@ -34,7 +34,7 @@ def modified_policy_iteration(
     discount: float,
     tolerance: float = 1e-8,
     max_sweeps: int = 1_000_000,
-    initial_values: Float64[Floats, " states"] | None = None,
+    initial_values: ArrayLike | None = None,
     on_sweep: SweepWatcher | None = None,
 ) -> Solution:
     """Optimal values by modified policy iteration.
@@ -68,13 +68,13 @@ def modified_policy_iteration(
     out, chosen = np.empty_like(values), np.empty(mdp.num_states, dtype=np.int64)
     rows: PolicyRows | None = None
     sweeps, middle, error_bound = 0, 0.0, np.inf
-    while sweeps < max_sweeps:
+    while True:
         sweeps += 1
         lowest, highest, largest = operator.improve(values, out, chosen)
         values, out = out, values
         middle, error_bound, exhausted = operator.errors.bounds_after(lowest, highest, largest)
         watch(on_sweep, sweeps, values, max(-lowest, highest), error_bound)
-        if error_bound <= tolerance or exhausted:
+        if error_bound <= tolerance or exhausted or sweeps >= max_sweeps:
             break
         rows = chosen_rows(operator, chosen, reuse=rows)
         span = 0.1 * (highest - lowest)
@@ -138,7 +138,7 @@ def _rising_start(operator: BellmanOperator, values: Floats) -> Floats:
         chosen, out = np.empty(len(values), dtype=np.int64), np.empty_like(values)
         if operator.improve(values, out, chosen)[0] >= 0:
             return values
-        rows = chosen_rows(operator, operator.resting.way_out)
+        rows = chosen_rows(operator, first_policy(operator, values))
         found = PolicySystem(rows, 1.0).solve(rows.rewards)
         if np.isfinite(found).all():
             return found

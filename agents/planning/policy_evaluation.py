@@ -53,7 +53,7 @@ def policy_evaluation(
     max_sweeps: int = 1_000_000,
     method: Literal["solve", "sweeps"] = "solve",
     horizon: int | None = None,
-    initial_values: Float64[Floats, " states"] | None = None,
+    initial_values: ArrayLike | None = None,
     on_sweep: SweepWatcher | None = None,
 ) -> Solution:
     """Values of a policy.

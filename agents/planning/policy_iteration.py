@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
@@ -44,7 +44,7 @@ def policy_iteration(
     discount: float,
     tolerance: float = 1e-8,
     max_sweeps: int = 10_000,
-    initial_values: Float64[Floats, " states"] | None = None,
+    initial_values: ArrayLike | None = None,
     on_sweep: SweepWatcher | None = None,
 ) -> Solution:
     """Optimal values and a stable optimal policy by policy iteration.
@@ -86,7 +86,10 @@ def first_policy(
 ) -> Int64[Ints, " states"]:
     """(S,) rows of the greedy policy, or at discount 1 of one that ends with certainty."""
     if operator.resting is not None:
-        return operator.resting.way_out.copy()
+        chosen = operator.resting.way_out.copy()
+        if operator.pinned is not None:
+            chosen[operator.pinned] = -1
+        return chosen
     chosen = np.empty(operator.num_states, dtype=np.int64)
     operator.improve(values, np.empty_like(values), chosen)
     return chosen

@@ -23,8 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float64
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
@@ -46,7 +45,7 @@ def prioritized_sweeping(
     discount: float,
     tolerance: float = 1e-8,
     max_sweeps: int = 1_000_000,
-    initial_values: Float64[Floats, " states"] | None = None,
+    initial_values: ArrayLike | None = None,
     on_sweep: SweepWatcher | None = None,
 ) -> Solution:
     """Optimal values by prioritised sweeping: for models where few values depend on many.

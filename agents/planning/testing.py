@@ -1,4 +1,4 @@
-"""Laws that every planner keeps, to be called from anyone's tests, with anyone's planner and model.
+"""Laws that every planner keeps, to be called from anyone's tests with their planner and model.
 
 A planner is a function ``(mdp, *, discount, tolerance, max_sweeps, initial_values, on_sweep) ->
 Solution``. It is held to a truth from elsewhere (by default linear programming's), to its own
@@ -205,4 +205,3 @@ def check_refusals(planner: Planner, mdp: TabularMDP) -> None:
         except expected:
             continue
         raise AssertionError(f"expected a {expected.__name__} for {arguments}, got none")
-

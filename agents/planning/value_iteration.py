@@ -20,8 +20,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float64
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
@@ -41,7 +40,7 @@ def value_iteration(
     tolerance: float = 1e-8,
     max_sweeps: int = 1_000_000,
     gauss_seidel: bool = False,
-    initial_values: Float64[Floats, " states"] | None = None,
+    initial_values: ArrayLike | None = None,
     on_sweep: SweepWatcher | None = None,
 ) -> Solution:
     """Optimal values by value iteration.

@@ -87,8 +87,8 @@ class ControlConfig(ExplorationConfig):
     """What every learner has that improves its own policy by steps towards a target.
 
     The default step size of 1 over the square root of the number of updates starts fast and
-    averages noise out later: on FrozenLake, where fixed steps either learn slowly or stay noisy, it
-    was the best of those tried for each one-step method (docs: benchmarks/tabular_learning.md).
+    averages noise out later: on FrozenLake, where fixed steps either learn slowly or stay noisy,
+    it was the best of those tried for every one-step method (benchmarks/tabular_learning.md).
     """
 
     step_size: float | Schedule = 1.0

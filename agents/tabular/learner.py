@@ -84,8 +84,8 @@ class AbstractTabularAgent(AbstractAgent):
     ) -> None:
         if isinstance(env, VectorEnv):
             raise ValueError(
-                f"expected one environment, got {env}: a tabular agent learns from one episode at a "
-                "time; learn_many lets many agents learn in parallel"
+                f"expected one environment, got {env}: a tabular agent learns from one episode at "
+                "a time; learn_many lets many agents learn in parallel"
             )
         config = build_config(type(self), hyperparameters)
         made = make_env(env)

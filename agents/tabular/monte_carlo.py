@@ -133,8 +133,8 @@ class MonteCarloConfig(ControlConfig):
     step_size: float | Schedule = 1.0
     """Size of an update, before it falls with the number of updates."""
     step_size_decay: float = 0.6
-    """Exponent with which the step size falls with the updates of an entry; 1 is the book's average,
-    which remembers the returns of poor early policies too long."""
+    """Exponent with which the step size falls with the updates of an entry; 1 is the book's
+    average, which remembers the returns of poor early policies too long."""
     visits: Literal["first", "every"] = "first"
     """Which visits of a pair in an episode count."""
     exploring_starts: bool = False

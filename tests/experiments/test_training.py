@@ -119,7 +119,8 @@ def test_one_seed_is_one_result(tmp_path):
 
 
 def test_how_often_one_looks_does_not_change_what_is_learnt(tmp_path):
-    often = train("q-learning", "FrozenLake-v1", folder=tmp_path, **SMALL | {"evaluate_every": 130})
+    more = SMALL | {"evaluate_every": 130}
+    often = train("q-learning", "FrozenLake-v1", folder=tmp_path, **more)
     seldom = train("q-learning", "FrozenLake-v1", folder=tmp_path, **SMALL)
     direct = QLearning("FrozenLake-v1", seed=0).learn(2_000)
     assert np.array_equal(often.agent.action_values, direct.action_values)

@@ -29,7 +29,9 @@ def chain(length=12, *, reward=-1.0):
     rows = []
     for state in range(length):
         last = state == length - 1
-        rows.append([[(1.0, state, reward, False)], [(1.0, min(state + 1, length - 1), reward, last)]])
+        rows.append(
+            [[(1.0, state, reward, False)], [(1.0, min(state + 1, length - 1), reward, last)]]
+        )
     return TabularMDP.from_outcomes(rows, name="chain")
 
 
@@ -77,13 +79,20 @@ def leaving_lounges():
     )
 
 
+def one_state():
+    """Its only state is entered by ending outcomes alone, though the first is less good."""
+    return TabularMDP.from_outcomes([[[(1.0, 0, 1.0, True)], [(1.0, 0, 2.0, True)]]])
+
+
 MODELS = {
     "garnet": lambda: garnet(30, 3, 4, seed=1),
     "garnet-with-ends": lambda: garnet(40, 4, 3, seed=2, terminal_share=0.1),
     "masked": masked_garnet,
     "chain": chain,
     "lounges": leaving_lounges,
-    "one-state": lambda: TabularMDP.from_outcomes([[[(1.0, 0, 1.0, True)], [(1.0, 0, 2.0, True)]]]),
+    "one-state": lambda: TabularMDP.from_outcomes(
+        [[[(1.0, 0, 1.0, True)], [(1.0, 0, 2.0, True)]]]
+    ),
 }
 EPISODIC = ("chain", "lounges", "one-state")
 

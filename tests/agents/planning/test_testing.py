@@ -2,15 +2,9 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from gymagine.agents.planning.testing import (
-    check_bound,
-    check_equation,
     check_planner,
-    check_policy,
-    check_stopping_short,
-    check_watching,
 )
 from gymagine.agents.planning.value_iteration import value_iteration
 from gymagine.envs.garnet import garnet
@@ -45,7 +39,10 @@ def spoiled(**changes):
     ("planner", "broken"),
     [
         (spoiled(state_values=lambda s: s.state_values + 1e-4), "error"),
-        (spoiled(error_bound=lambda s: 0.0, state_values=lambda s: s.state_values + 1e-8), "error"),
+        (
+            spoiled(error_bound=lambda s: 0.0, state_values=lambda s: s.state_values + 1e-8),
+            "error",
+        ),
         (spoiled(action_values=lambda s: s.action_values + 1e-6), "backup"),
         (spoiled(residual=lambda s: s.residual + 1e-6), "residual"),
         (spoiled(policy=lambda s: s.action_values.argmin(axis=1)), "short of the best"),

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +24,14 @@ from numpy.typing import NDArray
 __all__ = ["read_arrays", "write_arrays", "write_json", "write_text", "write_whole"]
 
 _HEADER_KEY = "gymagine"
+_ABANDONED_AFTER = 3600.0  # seconds
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write ``content`` to ``path`` so that a reader never sees a part of it.
+
+    A process killed in mid-write leaves its hidden temporary file behind. Nothing ever reads one,
+    and the next write to the same target removes those that have not grown for an hour.
 
     Args:
         path: The file; missing parent folders are made.
@@ -35,8 +42,11 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
 
     Raises:
         OSError: The disk is full or the folder cannot be written; the old file is untouched.
+        ValueError: The path has no name, as that of the working folder.
     """
     target = Path(path)
+    if not target.name:
+        raise ValueError(f"expected the name of a file, got {os.fspath(path)!r}")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
@@ -48,7 +58,19 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _remove_abandoned(target)
     return target
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove the temporary files that killed writers of ``target`` left long ago."""
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.\d+-\d+\.part")
+    oldest = time.time() - _ABANDONED_AFTER
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            # by age, not by process number: the writer may run on another machine
+            if pattern.fullmatch(entry.name) and entry.stat().st_mtime < oldest:
+                os.unlink(entry)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
@@ -79,11 +101,13 @@ def write_arrays(
     Raises:
         OSError: As in `write_whole`.
         TypeError: An array holds no plain numbers (but objects, say), or the header is no JSON.
+        ValueError: A name is no text, or is the one that the header goes by.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save
 
     # not ascontiguousarray, which would turn a scalar's shape () into (1,)
+    _check_names(arrays)
     contiguous = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
     text = json.dumps(header, sort_keys=True)
     try:
@@ -117,15 +141,21 @@ def read_arrays(
         raise FileNotFoundError(f"expected a {expected_format} file at {source}, found none")
     try:
         with safe_open(source, framework="numpy") as file:
-            metadata = file.metadata() or {}
+            # the header first: a stranger's file may hold what numpy has no type for (bfloat16)
+            header = _parse_header(file.metadata() or {}, source, expected_format)
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:
         raise ValueError(
             f"expected a {expected_format} file, got {source}, which is damaged or of another "
             f"kind ({error})"
         ) from error
-    header = _parse_header(metadata, source, expected_format)
     return arrays, header
+
+
+def _check_names(arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name in arrays:
+        if not isinstance(name, str) or name == "__metadata__":
+            raise ValueError(f"expected names of arrays as text, not '__metadata__', got {name!r}")
 
 
 def _parse_header(metadata: Mapping[str, str], source: Path, expected: str) -> dict[str, Any]:
@@ -135,7 +165,7 @@ def _parse_header(metadata: Mapping[str, str], source: Path, expected: str) -> d
         )
     try:
         header = json.loads(metadata[_HEADER_KEY])
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"expected a {expected} file, got {source}: damaged header") from error
     found = header.get("format") if isinstance(header, dict) else header
     if not isinstance(header, dict) or found != expected:

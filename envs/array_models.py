@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from .arguments import real_array
 from .mdp_validation import check_initial_distribution, row_chunks
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def model_from_arrays(
     from .mdp import TabularMDP
 
     rows, num_states, num_actions = _transition_rows(transitions)
+    if len(rows.columns) and not 0 <= rows.columns.min() <= rows.columns.max() < num_states:
+        raise ValueError(f"expected column indices in [0, {num_states}), got a damaged matrix")
     is_terminal = _terminal_mask(terminal_states, num_states)
     mask = _action_mask(action_mask, num_states, num_actions)
     outcome_rewards = _outcome_rewards(rewards, rows, num_states, num_actions)
@@ -84,6 +87,8 @@ def _transition_rows(transitions: Any) -> tuple[_Rows, int, int]:
     """The transition rows, S and A, whatever form they came in."""
     if _is_sparse(transitions):
         num_rows, num_states = transitions.shape
+        if num_states > np.iinfo(np.int32).max:
+            raise ValueError(f"expected at most 2^31 - 1 states, got {num_states}")
         if num_states < 1 or num_rows < 1 or num_rows % num_states:
             raise ValueError(
                 f"expected sparse transitions of shape (S * A, S), got {transitions.shape}"
@@ -99,7 +104,7 @@ def _transition_rows(transitions: Any) -> tuple[_Rows, int, int]:
                     f"got {matrix.shape} for action {action}"
                 )
         return _interleaved(matrices), num_states, len(matrices)
-    dense = np.asarray(transitions, dtype=np.float64)
+    dense = real_array(transitions, "transitions")
     if dense.ndim != 3 or dense.shape[0] != dense.shape[2] or 0 in dense.shape:
         hint = ""
         if dense.ndim == 3 and dense.shape[1] == dense.shape[2]:
@@ -125,6 +130,7 @@ def _is_per_action(value: Any) -> bool:
 
 def _as_matrix(matrix: Any) -> Any:
     """The matrix with sorted rows and without duplicates; the caller's own is not touched."""
+    _check_real(matrix)
     csr = sparse.csr_array(matrix, dtype=np.float64)
     if not csr.has_canonical_format:
         csr = csr.copy()
@@ -134,9 +140,15 @@ def _as_matrix(matrix: Any) -> Any:
 
 def _sparse_rows(matrix: Any) -> _Rows:
     """Rows of a sparse matrix, sorted and without duplicates, in arrays of their own."""
+    _check_real(matrix)
     csr = sparse.csr_array(matrix, dtype=np.float64, copy=not isinstance(matrix, sparse.coo_array))
     csr.sum_duplicates()
     return _Rows(csr.indptr.astype(np.int64), csr.indices.astype(np.int32, copy=False), csr.data)
+
+
+def _check_real(matrix: Any) -> None:
+    if matrix.dtype.kind not in "biuf":
+        raise TypeError(f"expected a matrix of real numbers, got {matrix.dtype}")
 
 
 def _dense_rows(matrix: NDArray[np.float64]) -> _Rows:
@@ -185,7 +197,7 @@ def _outcome_rewards(
                     f"{action} of {len(matrices)}"
                 )
         return _matched(_interleaved(matrices), rows)
-    dense = np.asarray(rewards.toarray() if _is_sparse(rewards) else rewards, np.float64)
+    dense = real_array(rewards.toarray() if _is_sparse(rewards) else rewards, "rewards")
     pairs = (num_states, num_actions)
     shapes = [(num_states,), pairs, (*pairs, num_states)]
     _check_shape(dense.shape, shapes, num_states, num_actions)

@@ -11,6 +11,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -20,6 +21,9 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import DiscretizeObservation
 from numpy.typing import NDArray
+
+from .arguments import real_array, whole_number
+from .environments import EnvLike, make_env
 
 __all__ = ["BoundedObservation", "discretize"]
 
@@ -45,31 +49,54 @@ class BoundedObservation(
         high: Upper bounds.
 
     Raises:
-        ValueError: The observations are no Box, or a lower bound is not below its upper one.
+        ValueError: The observations are no Box, or the bounds are infinite, of another shape, not
+            rising, or beyond what the observations' numbers can hold.
+        TypeError: The bounds are no numbers.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], *, low: Bounds, high: Bounds) -> None:
         space = env.observation_space
         if not isinstance(space, spaces.Box):
             raise ValueError(f"expected Box observations to bound, got {space}")
-        lower = np.broadcast_to(np.asarray(low, dtype=space.dtype), space.shape)
-        upper = np.broadcast_to(np.asarray(high, dtype=space.dtype), space.shape)
-        if not (np.isfinite(lower) & np.isfinite(upper) & (lower < upper)).all():
+        lower, upper = _checked_bound(low, space, "low"), _checked_bound(high, space, "high")
+        # a dimension that never changes is the space's own
+        if not ((lower < upper) | (space.low == space.high)).all():
             raise ValueError(f"expected finite bounds with low < high, got {low!r} and {high!r}")
         RecordConstructorArgs.__init__(self, low=low, high=high)
         gymnasium.ObservationWrapper.__init__(self, env)
         self.observation_space = spaces.Box(lower, upper, dtype=space.dtype.type)
 
     def observation(self, observation: NDArray[Any]) -> NDArray[Any]:
-        """The observation moved to the nearest point inside the bounds."""
+        """The observation moved to the nearest point inside the bounds.
+
+        Raises:
+            ValueError: It has a NaN, which would fall into some bin unseen.
+        """
+        if np.isnan(observation).any():
+            raise ValueError(f"expected an observation of numbers, got {observation}")
         space = self.observation_space
         assert isinstance(space, spaces.Box)
         clipped: NDArray[Any] = np.clip(observation, space.low, space.high)
         return clipped
 
 
+def _checked_bound(bound: Bounds, space: spaces.Box, name: str) -> NDArray[Any]:
+    given = real_array(bound, name)
+    try:
+        given = np.broadcast_to(given, space.shape)
+    except ValueError:
+        raise ValueError(
+            f"expected {name} as one number or of shape {space.shape}, got shape {given.shape}"
+        ) from None
+    kind = space.dtype
+    limits = np.iinfo(kind) if np.issubdtype(kind, np.integer) else np.finfo(kind)  # type: ignore[type-var]  # a Box has numbers
+    if not ((given >= limits.min) & (given <= limits.max)).all():
+        raise ValueError(f"expected finite bounds with low < high in {kind}, got {name}={bound!r}")
+    return given.astype(kind)
+
+
 def discretize(
-    env: str | gymnasium.Env[Any, Any],
+    env: EnvLike,
     *,
     bins: int | Sequence[int] = 10,
     low: Bounds | None = None,
@@ -84,7 +111,7 @@ def discretize(
     minus), else those of the observation space, as for MountainCar and Acrobot.
 
     Args:
-        env: An id or an environment with Box observations.
+        env: An id, a spec or an environment with Box observations.
         bins: Bins of every dimension, or of each, at least 1.
         low: Lower bounds, of the observation's shape or one number; needed, with ``high``, where
             the space has infinite ones.
@@ -96,14 +123,15 @@ def discretize(
         The environment inside ``DiscretizeObservation``.
 
     Raises:
-        ValueError: The observations are no Box, bins or bounds make no sense, or a bound is
-            infinite.
+        ValueError: The observations are no Box, bins or bounds make no sense, a bound is infinite,
+            or the id is unknown. Later, from ``reset`` and ``step``: an observation has a NaN.
+        TypeError: ``env`` is no environment, or bins or bounds are no numbers.
 
     Example:
         >>> discretize("CartPole-v1", bins=(3, 3, 6, 6)).observation_space
         MultiDiscrete([3 3 6 6])
     """
-    inner = gymnasium.make(env) if isinstance(env, str) else env
+    inner = make_env(env)
     space = inner.observation_space
     if not isinstance(space, spaces.Box):
         raise ValueError(f"expected Box observations to discretize, got {space}")
@@ -114,18 +142,22 @@ def discretize(
         known = _DEFAULT_BOUNDS.get(inner.spec.id) if inner.spec is not None else None
         if known is not None:
             low, high = [-bound for bound in known], list(known)
-    if low is not None and high is not None:
-        inner = BoundedObservation(inner, low=low, high=high)
-    elif not space.is_bounded():
-        raise ValueError(
-            f"expected finite bounds, got {space}: give low=[...] and high=[...] of shape "
-            f"{space.shape}"
-        )
-    return DiscretizeObservation(inner, counts, multidiscrete=multidiscrete)
+    if low is None or high is None:
+        if not space.is_bounded():
+            raise ValueError(
+                f"expected finite bounds, got {space}: give low=[...] and high=[...] of shape "
+                f"{space.shape}"
+            )
+        low, high = space.low, space.high
+    bounded = BoundedObservation(inner, low=low, high=high)
+    return DiscretizeObservation(bounded, counts, multidiscrete=multidiscrete)
 
 
 def _checked_bins(bins: int | Sequence[int], dimensions: int) -> tuple[int, ...]:
-    counts = (bins,) * dimensions if isinstance(bins, int) else tuple(int(n) for n in bins)
+    each = [bins] * dimensions if np.ndim(bins) == 0 else list(bins)  # type: ignore[arg-type]  # ndim tells
+    counts = tuple(whole_number(count, "bins") for count in each)
     if len(counts) != dimensions or min(counts) < 1:
         raise ValueError(f"expected bins of at least 1 for {dimensions} dimensions, got {bins}")
+    if math.prod(counts) > np.iinfo(np.int32).max:
+        raise ValueError(f"expected at most 2^31 - 1 bins in all, got {math.prod(counts)}")
     return counts

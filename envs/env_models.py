@@ -70,6 +70,12 @@ def _read_model(
     _check_wrappers(env)
     cap = step_cap(env)
     base: Any = env.unwrapped
+    if getattr(base, "model_changes", ()):
+        steps = [step for step, _ in base.model_changes]
+        raise ValueError(
+            f"expected an environment with one model, got {base.mdp.name}, whose model changes "
+            f"after {steps} steps: env.unwrapped.mdp is the one in force"
+        )
     if isinstance(getattr(base, "mdp", None), TabularMDP):
         return _adjusted(base.mdp, cap, initial_distribution)
     name = env.spec.id if env.spec is not None else type(base).__name__

@@ -26,6 +26,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from .arguments import real_array, whole_number
 from .environments import EnvLike, make_env, step_cap
 from .mdp import TabularMDP
 from .state_index import StateIndex
@@ -48,8 +49,7 @@ def estimate_model(
     env: EnvLike, *, num_steps: int, seed: int, policy: NDArray[np.float64] | None = None
 ) -> TabularMDP:
     """See `TabularMDP.estimate`."""
-    if num_steps < 1:
-        raise ValueError(f"expected at least 1 step, got {num_steps}")
+    num_steps = whole_number(num_steps, "num_steps", least=1)
     made = make_env(env)
     try:
         states = _index(made.observation_space, "observations")
@@ -137,7 +137,7 @@ class _ActionSource:
 def _checked_policy(
     policy: NDArray[np.float64], num_states: int, num_actions: int
 ) -> NDArray[np.float64]:
-    checked = np.asarray(policy, dtype=np.float64)
+    checked = real_array(policy, "a policy")
     if checked.shape != (num_states, num_actions):
         raise ValueError(
             f"expected a policy of shape {(num_states, num_actions)}, got {checked.shape}"

@@ -1,6 +1,7 @@
 r"""Garnet: random models with a given branching, the usual test bed of planners.
 
-For each state and action, :math:`b` distinct successors are drawn uniformly without replacement.
+Archibald and others draw models of a wanted size and structure; Garnet is the name of the simple
+kind in use since, and authors differ in details. Here, for each state and action, :math:`b` distinct successors are drawn uniformly without replacement.
 Their probabilities are the gaps between :math:`b - 1` sorted uniform cuts of the unit interval,
 
 .. math:: p_i = u_{(i)} - u_{(i-1)}, \qquad u_{(0)} = 0, \; u_{(b)} = 1,
@@ -13,17 +14,19 @@ References:
     T. W. Archibald, K. I. M. McKinnon and L. C. Thomas (1995), On the Generation of Markov
     Decision Processes, Journal of the Operational Research Society 46(3), 354-361.
     S. Bhatnagar, R. S. Sutton, M. Ghavamzadeh and M. Lee (2009), Natural Actor-Critic Algorithms,
-    Automatica 45(11), section 7 (the problems Garnet(n, m, b); here without noise around the
-    rewards).
+    Automatica 45(11), 2471-2482 (experiments on Garnet problems of this kind).
     R. W. Floyd, in J. Bentley (1987), Programming Pearls: A Sample of Brilliance, Communications
     of the ACM 30(9), 754-757 (drawing without replacement).
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import real_number, whole_number
 from .mdp import TabularMDP
 
 __all__ = ["garnet"]
@@ -59,14 +62,20 @@ def garnet(
 
     Raises:
         ValueError: An argument is out of range.
+        TypeError: An argument is no number, or no whole number where there must be one.
 
     Example:
         >>> garnet(1000, 4, 5, seed=0)
         TabularMDP('garnet-1000-4-5', states=1000, actions=4, outcomes=20000)
     """
+    num_states = whole_number(num_states, "num_states", most=np.iinfo(np.int32).max)
+    num_actions = whole_number(num_actions, "num_actions")
+    branching = whole_number(branching, "branching")
     _check(num_states, num_actions, branching, reward_sparsity, terminal_share)
-    rng = np.random.default_rng(seed)
-    num_living = num_states - int(num_states * terminal_share)
+    rng = np.random.default_rng(whole_number(seed, "seed", least=0))
+    # 0.29 * 100 is 28.999999999999996: what rounding took is put back
+    num_terminal = min(math.floor(num_states * terminal_share + 1e-9), num_states - 1)
+    num_living = num_states - num_terminal
     num_rows = num_living * num_actions
     num_loops = (num_states - num_living) * num_actions
     total = num_rows * branching + num_loops
@@ -114,9 +123,8 @@ def _check(
         raise ValueError(
             f"expected a branching in [1, {num_states}], the number of states, got {branching}"
         )
-    if not 0 <= reward_sparsity <= 1:
-        raise ValueError(f"expected a reward sparsity in [0, 1], got {reward_sparsity}")
-    if not 0 <= terminal_share < 1:
+    real_number(reward_sparsity, "reward_sparsity", least=0, most=1)
+    if not 0 <= real_number(terminal_share, "terminal_share") < 1:
         raise ValueError(f"expected a share of terminal states in [0, 1), got {terminal_share}")
 
 

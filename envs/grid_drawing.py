@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from .arguments import real_array
 from .grid_layout import GridLayout
 from .mdp import TabularMDP
 
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-__all__ = ["describe_model", "draw_grid", "draw_model", "draw_text", "numbered_layout"]
+__all__ = [
+    "checked_values",
+    "describe_model",
+    "draw_grid",
+    "draw_model",
+    "draw_text",
+    "numbered_layout",
+]
 
 Picture: TypeAlias = UInt8[NDArray[np.uint8], "height width 3"]
 Colour: TypeAlias = tuple[int, int, int]
@@ -73,6 +81,39 @@ def draw_model(
         cell_size=max(1, min(64, _LARGEST_PICTURE // longer)),
         numbered=mdp.layout is None,
     )
+
+
+def checked_values(
+    mdp: TabularMDP, state_values: ArrayLike | None, policy: ArrayLike | None
+) -> tuple[FloatArray | None, NDArray[Any] | None]:
+    """Values and a policy to be drawn over a model, as arrays.
+
+    Args:
+        mdp: The model.
+        state_values: (S,) values, or None.
+        policy: (S,) actions or (S, A) probabilities, or None.
+
+    Raises:
+        ValueError: A shape does not fit the model, or the policy has actions that it has not.
+        TypeError: These are no numbers.
+    """
+    shape = (mdp.num_states, mdp.num_actions)
+    values = None if state_values is None else real_array(state_values, "state values").copy()
+    if values is not None and values.shape != shape[:1]:
+        raise ValueError(f"expected state values of shape {shape[:1]}, got {values.shape}")
+    if policy is None:
+        return values, None
+    chosen = np.array(policy)
+    if chosen.shape == shape[:1]:
+        if chosen.dtype.kind not in "iu" or not ((chosen >= 0) & (chosen < shape[1])).all():
+            raise ValueError(f"expected a policy of actions in [0, {shape[1]}), got {chosen}")
+        return values, chosen
+    chosen = real_array(chosen, "a policy")
+    if chosen.shape != shape:
+        raise ValueError(f"expected a policy of shape {shape[:1]} or {shape}, got {chosen.shape}")
+    if not (chosen >= 0).all():
+        raise ValueError("expected a policy of probabilities of at least 0, got less, or NaN")
+    return values, chosen
 
 
 def describe_model(
@@ -213,6 +254,7 @@ def _cell_colours(layout: GridLayout, state_values: FloatArray | None) -> Pictur
     finite = np.isfinite(values)
     if not finite.any():
         return colours
+    values = values / 2  # the span of the largest numbers would overflow
     low, high = float(values[finite].min()), float(values[finite].max())
     span = high - low or 1.0
     from matplotlib import colormaps
@@ -289,9 +331,8 @@ class _Pen:
         self.draw.rectangle((left, top, right, bottom), outline=_AGENT, width=width)
 
     def _mark(self, row: int, column: int, character: str, *, aside: bool) -> None:
-        ink = _START if character == "S" else self._ink(row, column)
-        if character == "S" and self._ink(row, column) == _LIGHT:
-            ink = _LIGHT
+        plain = tuple(self.colours[row, column].tolist()) == _FLOOR
+        ink = _START if character == "S" and plain else self._ink(row, column)
         if aside:
             self._text(row, column, character, right=0.16, down=0.17, height=0.22, ink=ink)
         else:

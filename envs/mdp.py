@@ -20,7 +20,6 @@ References:
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from numpy.typing import ArrayLike, NDArray
 
 from ..storage import read_arrays, write_arrays
+from .arguments import whole_number
 from .environments import EnvLike
 from .grid_layout import GridLayout
 from .mdp_validation import (
@@ -87,6 +87,7 @@ class TabularMDP:
 
     Raises:
         ValueError: The arrays are no model; the message names the first bad state and action.
+        TypeError: ``num_actions`` or ``max_episode_steps`` is no whole number.
     """
 
     row_starts: Int64[IntArray, " rows_and_one"]
@@ -103,9 +104,10 @@ class TabularMDP:
     name: str = "mdp"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "num_actions", operator.index(self.num_actions))
+        object.__setattr__(self, "num_actions", whole_number(self.num_actions, "num_actions"))
         if self.max_episode_steps is not None:
-            object.__setattr__(self, "max_episode_steps", operator.index(self.max_episode_steps))
+            cap = whole_number(self.max_episode_steps, "max_episode_steps", least=1)
+            object.__setattr__(self, "max_episode_steps", cap)
         check_model(self)
         for key, value in canonical_rows(self).items():
             object.__setattr__(self, key, value)
@@ -117,6 +119,9 @@ class TabularMDP:
         for value in state.values():  # arrays come out of a pickle writeable
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TabularMDP:
+        return self  # nothing in it changes, and copies of an environment may share it
 
     # ---- constructors -------------------------------------------------------------------------
 
@@ -225,14 +230,14 @@ class TabularMDP:
 
         Args:
             env: An id, a spec or an environment. Wrappers that limit, record, draw or check are
-                looked through; the least time limit gives ``max_episode_steps``. Of an
-                environment whose model changes with time, the one in force.
+                looked through; the least time limit gives ``max_episode_steps``.
             initial_distribution: Overrides the environment's own, and is needed where it has none.
 
         Raises:
-            ValueError: The environment tells no model (`estimate` makes one from samples), or a
-                wrapper may change observations, rewards or actions, so that the model would not
-                be that of the wrapped environment.
+            ValueError: The environment tells no model (`estimate` makes one from samples), its
+                model changes with time (``model_changes``), or a wrapper may change observations,
+                rewards or actions, so that the model would not be that of the wrapped
+                environment.
             TypeError: ``env`` is none of the three.
 
         Example:
@@ -430,7 +435,11 @@ class TabularMDP:
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     """The array, contiguous and read-only; a view of what others can still write is copied."""
     array = np.ascontiguousarray(array)
-    if array.flags.writeable and array.base is not None:
+    owner: Any = array.base
+    while isinstance(owner, np.ndarray) and not owner.flags.writeable:
+        owner = owner.base
+    # whoever holds the array under a read-only view can still write to it
+    if isinstance(owner, np.ndarray) or (array.flags.writeable and array.base is not None):
         array = array.copy()
     array.flags.writeable = False
     return array

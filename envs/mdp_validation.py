@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arguments import real_array
+from .grid_layout import GridLayout
+
 if TYPE_CHECKING:
     from .mdp import TabularMDP
 
@@ -53,14 +56,17 @@ def check_initial_distribution(
 
     Raises:
         ValueError: The length, a probability, the sum or the index is wrong.
+        TypeError: These are no numbers.
     """
-    if isinstance(distribution, int | np.integer):
-        if not 0 <= distribution < num_states:
-            raise ValueError(f"expected a start state in [0, {num_states}), got {distribution}")
+    given = real_array(distribution, "an initial distribution")
+    if given.ndim == 0 and np.asarray(distribution).dtype.kind in "iu":
+        state = int(np.asarray(distribution))
+        if not 0 <= state < num_states:
+            raise ValueError(f"expected a start state in [0, {num_states}), got {state}")
         start = np.zeros(num_states)
-        start[distribution] = 1.0
+        start[state] = 1.0
         return start
-    start = np.array(distribution, dtype=np.float64)
+    start = given.copy()
     if start.shape != (num_states,):
         raise ValueError(
             f"expected an initial distribution of shape ({num_states},), got {start.shape}"
@@ -246,12 +252,11 @@ def _checked_mask(mdp: TabularMDP) -> NDArray[np.bool_]:
 
 
 def _check_options(mdp: TabularMDP) -> None:
-    cap = mdp.max_episode_steps
-    if cap is not None and cap < 1:
-        raise ValueError(f"expected max_episode_steps of at least 1, got {cap}")
     _check_observation_index(mdp.observation_index, mdp.num_states)
     if mdp.layout is None:
         return
+    if not isinstance(mdp.layout, GridLayout):
+        raise TypeError(f"expected a GridLayout as layout, got {type(mdp.layout).__name__}")
     last = int(mdp.layout.state_of_cell.max())
     if last >= mdp.num_states:
         raise ValueError(f"expected a layout of states below {mdp.num_states}, got {last}")
@@ -271,6 +276,9 @@ def _check_observation_index(index: Any, num_states: int) -> None:
         raise ValueError(
             f"expected observation indices of shape ({num_states},), got {index.shape}"
         )
-    if (index < 0).any():
-        state = int(np.argmax(index < 0))
-        raise ValueError(f"state {state}: expected an observation from 0 up, got {index[state]}")
+    outside = (index < 0) | (index > np.iinfo(np.int32).max)
+    if outside.any():
+        state = int(np.argmax(outside))
+        raise ValueError(
+            f"state {state}: expected an observation in [0, 2^31), got {index[state]}"
+        )

@@ -24,6 +24,7 @@ def compress_outcomes(outcomes: Any, *, num_actions: int | None = None) -> dict[
     Raises:
         ValueError: States list different numbers of actions, a key is out of range, an outcome has
             no four entries, or an entry is of the wrong type.
+        TypeError: The outcomes are no nested lists, tuples or dictionaries.
     """
     states = _entries(outcomes, None, "state")
     if num_actions is None:
@@ -32,7 +33,8 @@ def compress_outcomes(outcomes: Any, *, num_actions: int | None = None) -> dict[
         raise ValueError("expected at least one state and one action, got none")
     rows: list[Sequence[Any]] = []
     for state, actions in enumerate(states):
-        rows += _entries(actions, num_actions, f"state {state}: action")
+        for action, row in enumerate(_entries(actions, num_actions, f"state {state}: action")):
+            rows.append(_listed(row, f"outcomes of state {state}, action {action}"))
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     columns = _columns(rows, num_actions)
     mask = (lengths > 0).reshape(-1, num_actions)
@@ -46,13 +48,23 @@ def compress_outcomes(outcomes: Any, *, num_actions: int | None = None) -> dict[
 
 def _span(actions: Any) -> int:
     if isinstance(actions, Mapping):
-        return 1 + max((operator.index(key) for key in actions), default=-1)
-    return len(actions)
+        whole = [int(key) for key in actions if isinstance(key, int | np.integer)]
+        return 1 + max(whole, default=-1)
+    return len(_listed(actions, "actions"))
+
+
+def _listed(values: Any, what: str) -> Any:
+    if isinstance(values, str | bytes) or not (
+        isinstance(values, Sequence) or (isinstance(values, np.ndarray) and values.ndim)
+    ):
+        raise TypeError(f"expected the {what} as a list or a dictionary, got {values!r}")
+    return values
 
 
 def _entries(values: Any, count: int | None, what: str) -> list[Any]:
     """The entries in order, whether ``values`` is a sequence or a dictionary."""
     if not isinstance(values, Mapping):
+        values = _listed(values, f"{what}s")
         if count is not None and len(values) != count:
             raise ValueError(f"{what}s: expected {count} of them, got {len(values)}")
         return list(values)
@@ -74,7 +86,7 @@ def _columns(rows: list[Sequence[Any]], num_actions: int) -> dict[str, NDArray[A
                         float(probability),
                         operator.index(next_state),
                         float(reward),
-                        bool(terminated),
+                        _flag(terminated),
                     )
                 )
             except (TypeError, ValueError) as error:
@@ -90,6 +102,12 @@ def _columns(rows: list[Sequence[Any]], num_actions: int) -> dict[str, NDArray[A
         "rewards": np.array(rewards, dtype=np.float64),
         "terminated": np.array(terminated, dtype=np.bool_),
     }
+
+
+def _flag(value: Any) -> bool:
+    if value not in (0, 1):  # bool() takes "no" and NaN for True
+        raise ValueError(f"{value!r} is neither True nor False")
+    return bool(value)
 
 
 def _indices(states: Sequence[int]) -> NDArray[np.int32]:

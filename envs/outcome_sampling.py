@@ -9,15 +9,16 @@ so the same uniform numbers give the same episodes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
+from .arguments import whole_number
 from .mdp import TabularMDP
 
-__all__ = ["ModelChanges", "check_model_changes", "cumulative_rows", "start_states"]
+__all__ = ["ModelChanges", "checked_changes", "checked_start", "cumulative_rows", "start_states"]
 
 ModelChanges: TypeAlias = Sequence[tuple[int, TabularMDP]]
 
@@ -43,10 +44,23 @@ def start_states(
     return states, bounds
 
 
-def check_model_changes(mdp: TabularMDP, model_changes: ModelChanges) -> None:
-    """Raise a ValueError unless the changes come in order and keep the spaces."""
-    previous = 0
-    for step, model in model_changes:
+def checked_changes(
+    mdp: TabularMDP, model_changes: ModelChanges
+) -> tuple[tuple[int, TabularMDP], ...]:
+    """The changes as given, if they come in order and keep the spaces.
+
+    Raises:
+        TypeError: ``mdp`` or a later model is none, or a step is no whole number.
+        ValueError: The steps do not rise, or the spaces change.
+    """
+    _check_is_model(mdp)
+    changes: list[tuple[int, TabularMDP]] = []
+    for change in model_changes:
+        if not isinstance(change, tuple | list) or len(change) != 2:
+            raise TypeError(f"expected model changes as pairs (step, model), got {change!r}")
+        step, model = whole_number(change[0], "the step of a model change"), change[1]
+        _check_is_model(model)
+        previous = changes[-1][0] if changes else 0
         if step <= previous:
             raise ValueError(
                 f"expected model changes at rising steps from 1, got step {step} after {previous}"
@@ -62,4 +76,23 @@ def check_model_changes(mdp: TabularMDP, model_changes: ModelChanges) -> None:
             raise ValueError(
                 f"expected an action mask in every model or in none, got a change at step {step}"
             )
-        previous = step
+        changes.append((step, model))
+    return tuple(changes)
+
+
+def checked_start(mdp: TabularMDP, state: Any) -> int:
+    """The state that ``options["state"]`` of a reset names.
+
+    Raises:
+        ValueError: There is no such state.
+        TypeError: It is no whole number.
+    """
+    chosen = whole_number(state, "options['state']")
+    if not 0 <= chosen < mdp.num_states:
+        raise ValueError(f"expected options['state'] in [0, {mdp.num_states}), got {chosen}")
+    return chosen
+
+
+def _check_is_model(mdp: object) -> None:
+    if not isinstance(mdp, TabularMDP):
+        raise TypeError(f"expected a TabularMDP, got {type(mdp).__name__}")

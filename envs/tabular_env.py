@@ -23,7 +23,7 @@ from jaxtyping import Float64, UInt8
 from numpy.typing import ArrayLike, NDArray
 
 from .mdp import TabularMDP
-from .outcome_sampling import ModelChanges, check_model_changes, start_states
+from .outcome_sampling import ModelChanges, checked_changes, checked_start, start_states
 
 __all__ = ["TabularEnv"]
 
@@ -60,6 +60,7 @@ class TabularEnv(gymnasium.Env[Any, Any]):
 
     Raises:
         ValueError: An unknown render mode, or models that do not fit each other.
+        TypeError: A model is none, or a step of ``model_changes`` is no whole number.
 
     Example:
         >>> coin = [[(0.5, 0, 1.0, False), (0.5, 0, 0.0, True)]]
@@ -87,9 +88,8 @@ class TabularEnv(gymnasium.Env[Any, Any]):
             raise ValueError(
                 f"expected a render mode of {self.metadata['render_modes']}, got {render_mode!r}"
             )
-        check_model_changes(mdp, model_changes)
+        self.model_changes = checked_changes(mdp, model_changes)
         self.render_mode = render_mode
-        self.model_changes = tuple(model_changes)
         self.observation_space = spaces.Discrete(mdp.num_observations)
         self.action_space = spaces.Discrete(mdp.num_actions)
         self.s = _NOT_RESET
@@ -115,12 +115,14 @@ class TabularEnv(gymnasium.Env[Any, Any]):
 
         Raises:
             ValueError: ``options["state"]`` is no state.
+            TypeError: It is no whole number.
         """
         super().reset(seed=seed)
         if seed is not None:
             self.steps_taken = 0
         if options is not None and "state" in options:
-            state, probability = self._checked_start(options["state"]), 1.0
+            state = checked_start(self.mdp, options["state"])
+            probability = 1.0
         else:
             states, bounds = self._starts
             state = int(states[bisect_right(bounds, self.np_random.random())])
@@ -223,18 +225,16 @@ class TabularEnv(gymnasium.Env[Any, Any]):
             policy: (S,) actions or (S, A) action probabilities, or None for none.
 
         Raises:
-            ValueError: A shape does not fit the model.
+            ValueError: A shape does not fit the model, or the policy has actions that it has not.
+            TypeError: These are no numbers.
         """
-        shape = (self.mdp.num_states, self.mdp.num_actions)
-        values = None if state_values is None else np.asarray(state_values, dtype=np.float64)
-        if values is not None and values.shape != shape[:1]:
-            raise ValueError(f"expected state values of shape {shape[:1]}, got {values.shape}")
-        chosen = None if policy is None else np.asarray(policy)
-        if chosen is not None and chosen.shape not in (shape[:1], shape):
-            raise ValueError(
-                f"expected a policy of shape {shape[:1]} or {shape}, got {chosen.shape}"
-            )
-        self._state_values, self._policy = values, chosen
+        from .grid_drawing import checked_values
+
+        self._state_values, self._policy = checked_values(self.mdp, state_values, policy)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a window is the process's own: a copy opens another
+        return {**self.__dict__, "_window": None}
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -283,14 +283,6 @@ class TabularEnv(gymnasium.Env[Any, Any]):
         if self._masks is None:
             return {"prob": probability}
         return {"prob": probability, "action_mask": self._masks[self.s].copy()}
-
-    def _checked_start(self, state: Any) -> int:
-        state = index(state)
-        if not 0 <= state < self.mdp.num_states:
-            raise ValueError(
-                f"expected options['state'] in [0, {self.mdp.num_states}), got {state}"
-            )
-        return int(state)
 
     def _frame(self) -> UInt8[NDArray[np.uint8], "height width 3"]:
         from .grid_drawing import draw_model

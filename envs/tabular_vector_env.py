@@ -9,7 +9,6 @@ modes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index
 from typing import Any, TypeAlias
 
 import gymnasium
@@ -21,8 +20,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
+from .arguments import whole_number
 from .mdp import TabularMDP
-from .outcome_sampling import ModelChanges, check_model_changes
+from .outcome_sampling import ModelChanges, checked_changes, checked_start
 from .stacked_models import StackedModels
 
 __all__ = ["TabularVectorEnv"]
@@ -59,6 +59,8 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
 
     Raises:
         ValueError: An option makes no sense; the message names it.
+        TypeError: A model is none, or ``num_envs``, ``max_episode_steps`` or a step of
+            ``model_changes`` is no whole number.
 
     Example:
         >>> walk = [[[(0.5, 0, 0.0, True), (0.5, 1, 0.0, False)]], [[(1.0, 0, 1.0, True)]]]
@@ -87,8 +89,11 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
         render_mode: str | None = None,
         model_changes: ModelChanges = (),
     ) -> None:
-        _check_options(num_envs, max_episode_steps, render_mode)
-        check_model_changes(mdp, model_changes)
+        num_envs = whole_number(num_envs, "num_envs", least=1)
+        if max_episode_steps is not None:
+            max_episode_steps = whole_number(max_episode_steps, "max_episode_steps", least=1)
+        _check_modes(render_mode, autoreset_mode)
+        changes = checked_changes(mdp, model_changes)
         self.mdp = mdp
         self.num_envs = num_envs
         self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -100,8 +105,8 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.states = np.full(num_envs, _NOT_RESET, dtype=np.int64)
-        self._models = StackedModels((mdp, *(model for _, model in model_changes)))
-        self._change_steps = np.array([step for step, _ in model_changes], dtype=np.int64)
+        self._models = StackedModels((mdp, *(model for _, model in changes)))
+        self._change_steps = np.array([step for step, _ in changes], dtype=np.int64)
         self._all = np.arange(num_envs)
         self._clock = np.zeros(num_envs, dtype=np.int64)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
@@ -133,9 +138,10 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
 
         Raises:
             ValueError: The number of seeds, the mask or the state is wrong.
-            TypeError: The mask is no boolean array.
+            TypeError: The mask is no boolean array, or the state no whole number.
         """
         chosen = dict(options or {})
+        start = checked_start(self.mdp, chosen["state"]) if "state" in chosen else None
         seeds = _seed_list(seed, self.num_envs)
         if "reset_mask" in chosen:
             which = np.flatnonzero(_checked_mask(chosen["reset_mask"], self.num_envs))
@@ -144,8 +150,7 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
         for copy in which.tolist():
             if seeds[copy] is not None:
                 self._seed(copy, seeds[copy])
-        start = chosen.get("state")
-        probabilities = self._start(which, None if start is None else index(start))
+        probabilities = self._start(which, start)
         return self._observations(self.states), self._infos(which, probabilities)
 
     def step(
@@ -223,8 +228,9 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
 
     def set_values(self, state_values: ArrayLike | None, policy: ArrayLike | None = None) -> None:
         """Show values and a policy in renderings from now on, as `TabularEnv.set_values`."""
-        self._state_values = None if state_values is None else np.asarray(state_values, np.float64)
-        self._policy = None if policy is None else np.asarray(policy)
+        from .grid_drawing import checked_values
+
+        self._state_values, self._policy = checked_values(self.mdp, state_values, policy)
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -256,10 +262,6 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
         self._elapsed[which] = 0
         self._ended[which] = False
         if state is not None:
-            if not 0 <= state < self.mdp.num_states:
-                raise ValueError(
-                    f"expected options['state'] in [0, {self.mdp.num_states}), got {state}"
-                )
             self.states[which] = state
             return np.ones(len(which))
         self.states[which], probabilities = self._models.starts(
@@ -337,14 +339,13 @@ class TabularVectorEnv(VectorEnv[IntArray, IntArray, NDArray[Any]]):
         return infos
 
 
-def _check_options(num_envs: int, max_episode_steps: int | None, render_mode: str | None) -> None:
-    if num_envs < 1:
-        raise ValueError(f"expected num_envs of at least 1, got {num_envs}")
-    if max_episode_steps is not None and max_episode_steps < 1:
-        raise ValueError(f"expected max_episode_steps of at least 1, got {max_episode_steps}")
+def _check_modes(render_mode: str | None, autoreset_mode: str | AutoresetMode) -> None:
     known = TabularVectorEnv.metadata["render_modes"]
     if render_mode is not None and render_mode not in known:
         raise ValueError(f"expected a render mode of {known}, got {render_mode!r}")
+    modes = [mode.value for mode in AutoresetMode]
+    if autoreset_mode not in (*AutoresetMode, *modes):
+        raise ValueError(f"expected an autoreset mode of {modes}, got {autoreset_mode!r}")
 
 
 def _seed_list(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
@@ -352,9 +353,11 @@ def _seed_list(seed: int | Sequence[int | None] | None, num_envs: int) -> list[i
         return [None] * num_envs
     if isinstance(seed, int | np.integer):
         return [int(seed) + copy for copy in range(num_envs)]
+    if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str):
+        raise TypeError(f"expected one seed or {num_envs} of them, got {seed!r}")
     if len(seed) != num_envs:
         raise ValueError(f"expected {num_envs} seeds, got {len(seed)}")
-    return list(seed)
+    return [None if one is None else whole_number(one, "each seed", least=0) for one in seed]
 
 
 def _checked_mask(mask: Any, num_envs: int) -> BoolArray:

@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except SystemExit as stop:  # tyro, after help or a usage error
+        if isinstance(stop.__context__, BrokenPipeError):  # rich's way of saying the same
+            return 0
         return stop.code if isinstance(stop.code, int) else 0
     except Exception as error:
         if show_traceback or not _is_for_users(error):

@@ -156,7 +156,9 @@ def _draw_bands(axes: Axes, bands: list[_Band], styles: dict[str, AgentStyle]) -
             axes.fill_between(
                 band.steps, band.low, band.high, color=style.colour, alpha=alpha, linewidth=0
             )
-    axes.set_xlim(min(b.steps[0] for b in bands), max(b.steps[-1] for b in bands))
+    first, last = min(b.steps[0] for b in bands), max(b.steps[-1] for b in bands)
+    if last > first:  # planners alone have one point each
+        axes.set_xlim(first, last)
 
 
 def _limit(axes: Axes, bands: list[_Band], comparison: Comparison, environment: str) -> None:

@@ -228,7 +228,8 @@ class AbstractPeer(AbstractAgent):
         columns = observation if isinstance(space, spaces.Tuple) else (observation,)
         rows = list(zip(*columns, strict=True))
         items = rows if isinstance(space, spaces.Tuple) else [row[0] for row in rows]
-        return np.stack([spaces.flatten(space, item) for item in items])
+        flat: list[Any] = [spaces.flatten(space, item) for item in items]
+        return np.stack(flat)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights and the hyper-parameters to one file; see `AbstractAgent.save`.

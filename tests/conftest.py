@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 ROOT = Path(find_spec("gymagine").origin).parent
@@ -36,10 +36,14 @@ checked = [
 ]
 
 
+# an int where a float is announced is right by PEP 484, and by mypy
+beartyped = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+
 def check(function):
     """Beartype, but for methods that return Self: it can only read that on whole classes."""
     annotations = getattr(function, "__annotations__", {})
-    return function if "Self" in str(annotations.get("return")) else beartype(function)
+    return function if "Self" in str(annotations.get("return")) else beartyped(function)
 
 
 checker = ModuleType("gymagine_shape_checker")

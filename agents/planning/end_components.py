@@ -115,7 +115,8 @@ def steps_towards(
     rank[targets] = 0
     rows = _outcome_rows(mdp)
     there = rank[mdp.next_states]
-    closer = any_outcome(mdp, (there >= 0) & (there < rank[rows // mdp.num_actions])) & usable
+    lower = ~mdp.terminated & (there >= 0) & (there < rank[rows // mdp.num_actions])
+    closer = any_outcome(mdp, lower) & usable
     by_state = closer.reshape(num_states, mdp.num_actions)
     movers = by_state.any(axis=1) & (rank > 0)
     first = np.argmax(by_state, axis=1)

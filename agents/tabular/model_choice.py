@@ -79,8 +79,6 @@ def _obstacle(env: gymnasium.Env[Any, Any], masks_from_info: bool) -> str:
         return "action_masks='always' reads them from the environment's info"
     if env.render_mode == "human":
         return "render_mode='human' shows the steps of the environment"
-    if getattr(env.unwrapped, "model_changes", ()):
-        return "its model changes with time"
     layer = env
     while isinstance(layer, gymnasium.Wrapper):
         if type(layer) not in _IDLE_WRAPPERS:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..mdp import TabularMDP
 from .entry_point import EntryPoint, VectorEntryPoint
 from .grid_moves import GOAL, PIT, START, Branch, Grid, move_directions
@@ -32,6 +33,7 @@ def cliff(*, width: int = 12, height: int = 4, cliff_reward: float = -100.0) -> 
     Raises:
         ValueError: The grid is too small for a cliff.
     """
+    width, height = whole_number(width, "width"), whole_number(height, "height")
     if width < 3 or height < 2:
         raise ValueError(f"expected at least 3 columns and 2 rows, got {width} and {height}")
     rows = ("." * width,) * (height - 1) + (START + PIT * (width - 2) + GOAL,)

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..grid_layout import GridLayout
 from ..mdp import TabularMDP
 from ..outcome_sampling import ModelChanges
@@ -45,7 +46,7 @@ def dyna_maze(*, variant: str = "plain", change_step: int | None = None) -> Tabu
             same whenever that is.
 
     Raises:
-        ValueError: An unknown variant.
+        ValueError: An unknown variant, or a ``change_step`` that `dyna_maze_changes` refuses.
     """
     _change_step(variant, change_step)
     if variant == "plain":
@@ -82,7 +83,9 @@ def _change_step(variant: str, change_step: int | None) -> int | None:
         return None
     if variant not in _WALLS:
         raise ValueError(f"expected a variant of plain, {', '.join(_WALLS)}, got {variant!r}")
-    return _CHANGE_STEPS[variant] if change_step is None else change_step
+    if change_step is None:
+        return _CHANGE_STEPS[variant]
+    return whole_number(change_step, "change_step", least=1)
 
 
 def _rows(variant: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

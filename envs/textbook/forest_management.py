@@ -18,6 +18,7 @@ References:
 
 from __future__ import annotations
 
+from ..arguments import real_number, whole_number
 from ..mdp import TabularMDP
 from .entry_point import EntryPoint, VectorEntryPoint
 
@@ -42,10 +43,8 @@ def forest_management(
     Raises:
         ValueError: An option is out of its range.
     """
-    if num_ages < 2:
-        raise ValueError(f"expected at least 2 classes of age, got {num_ages}")
-    if not 0 <= fire_probability <= 1:
-        raise ValueError(f"expected fire_probability in [0, 1], got {fire_probability}")
+    num_ages = whole_number(num_ages, "num_ages", least=2)
+    fire_probability = real_number(fire_probability, "fire_probability", least=0, most=1)
     oldest = num_ages - 1
     outcomes = []
     for age in range(num_ages):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arguments import real_number, whole_number
 from ..mdp import TabularMDP
 from .entry_point import EntryPoint, VectorEntryPoint
 
@@ -41,12 +42,10 @@ def gambler(
     Raises:
         ValueError: An option is out of its range.
     """
-    if not 0 <= probability <= 1:
-        raise ValueError(f"expected a probability in [0, 1], got {probability}")
-    if goal < 2:
-        raise ValueError(f"expected a goal of at least 2, got {goal}")
-    if capital is not None and not 1 <= capital < goal:
-        raise ValueError(f"expected a capital in [1, {goal}), got {capital}")
+    probability = real_number(probability, "probability", least=0, most=1)
+    goal = whole_number(goal, "goal", least=2)
+    if capital is not None:
+        capital = whole_number(capital, "capital", least=1, most=goal - 1)
     stakes = range(1, goal // 2 + 1)
     start = np.zeros(goal + 1)
     start[range(1, goal) if capital is None else capital] = 1.0

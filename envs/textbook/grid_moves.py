@@ -6,7 +6,7 @@ diagonals 4 up-right, 5 down-right, 6 down-left, 7 up-left, then 8 staying.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -36,7 +36,7 @@ def move_directions(moves: int) -> tuple[Move, ...]:
     Raises:
         ValueError: Another number of moves.
     """
-    if moves not in (4, 8, 9):
+    if moves not in (4, 8, 9) or isinstance(moves, float):
         raise ValueError(f"expected 4, 8 or 9 moves, got {moves!r}")
     return (*_CLOCKWISE, *_DIAGONALS, (0, 0))[:moves]
 
@@ -93,8 +93,13 @@ class Grid:
             rows: The rows.
             extra: Characters known besides wall, start, goal, pit and floor.
         """
-        lines = rows.split() if isinstance(rows, str) else rows
-        return cls(tuple(lines), known=WALL + START + GOAL + PIT + FLOOR + extra)
+        if not isinstance(rows, Iterable) or isinstance(rows, bytes):
+            raise TypeError(f"expected rows of characters, got {rows!r}")
+        lines = rows.split() if isinstance(rows, str) else list(rows)
+        for row, line in enumerate(lines):
+            if not isinstance(line, str | Sequence | np.ndarray) or isinstance(line, bytes):
+                raise TypeError(f"expected row {row} as characters, got {line!r}")
+        return cls(tuple("".join(line) for line in lines), known=WALL + START + GOAL + PIT + FLOOR + extra)
 
     @cached_property
     def marks(self) -> NDArray[Any]:

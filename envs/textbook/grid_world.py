@@ -24,6 +24,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import real_number
 from ..mdp import TabularMDP
 from .entry_point import EntryPoint, VectorEntryPoint
 from .grid_moves import FLOOR, GOAL, PIT, START, WALL, Branch, Grid, move_directions
@@ -78,27 +79,33 @@ def grid_world(
 
     Raises:
         ValueError: An option makes no sense; the message names it.
+        TypeError: An option is of another type.
 
     Example:
         >>> grid_world(["S.G"], step_reward=-1.0).outcomes(1, 1)
         [(1.0, 2, 0.0, True)]
     """
-    rewards = dict(cell_rewards or {})
-    jumps = dict(teleports or {})
+    rewards = _cell_rewards(cell_rewards)
+    jumps = _jumps(teleports)
     _check_characters(rewards, jumps)
     extra = "".join([*rewards, *jumps, *(target for target, _ in jumps.values())])
     grid = Grid.parse(rows, extra=extra)
     directions = move_directions(moves)
-    if not 0 <= slip <= 1:
-        raise ValueError(f"expected slip in [0, 1], got {slip}")
     rules = _Rules(
         grid=grid,
-        slip=slip,
+        slip=real_number(slip, "slip", least=0, most=1),
         wind=_wind_of_states(grid, wind),
         stochastic_wind=stochastic_wind,
-        step_reward=step_reward,
-        bump_reward=bump_reward,
-        entering=_entering_rewards(grid, {GOAL: goal_reward, PIT: pit_reward, **rewards}),
+        step_reward=real_number(step_reward, "step_reward"),
+        bump_reward=real_number(bump_reward, "bump_reward"),
+        entering=_entering_rewards(
+            grid,
+            {
+                GOAL: real_number(goal_reward, "goal_reward"),
+                PIT: real_number(pit_reward, "pit_reward"),
+                **rewards,
+            },
+        ),
         jumps={mark: (_only(grid, target), pay) for mark, (target, pay) in jumps.items()},
     )
     branches = [list(rules.branches(*direction)) for direction in directions]
@@ -166,7 +173,9 @@ def _wind_of_states(grid: Grid, wind: Sequence[int] | None) -> IntArray:
     strengths = np.asarray(wind)
     if strengths.shape != (columns,) or not np.issubdtype(strengths.dtype, np.integer):
         raise ValueError(f"expected wind as {columns} whole numbers, one a column, got {wind!r}")
-    return strengths.astype(np.int64)[grid.columns]
+    # from beyond the edges all winds are alike, and the largest numbers would overflow
+    most = 2 * len(grid.rows) + 2
+    return np.clip(strengths.astype(np.int64), -most, most)[grid.columns]
 
 
 def _entering_rewards(grid: Grid, rewards: Mapping[str, float]) -> FloatArray:
@@ -183,11 +192,37 @@ def _only(grid: Grid, mark: str) -> int:
     return int(states[0])
 
 
+def _cell_rewards(given: Mapping[str, float] | None) -> dict[str, float]:
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"expected cell_rewards as a dictionary, got {given!r}")
+    return {
+        mark: real_number(reward, f"the reward of cell {mark!r}")
+        for mark, reward in (given or {}).items()
+    }
+
+
+def _jumps(given: Mapping[str, tuple[str, float]] | None) -> dict[str, tuple[str, float]]:
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"expected teleports as a dictionary, got {given!r}")
+    jumps = {}
+    for mark, jump in (given or {}).items():
+        if not isinstance(jump, tuple | list) or len(jump) != 2 or not _is_character(jump[0]):
+            raise ValueError(
+                f"expected teleport {mark!r} as (target character, reward), got {jump!r}"
+            )
+        jumps[mark] = (jump[0], real_number(jump[1], f"the reward of teleport {mark!r}"))
+    return jumps
+
+
+def _is_character(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 1
+
+
 def _check_characters(rewards: dict[str, float], jumps: dict[str, tuple[str, float]]) -> None:
     for option, marks in (("cell_rewards", rewards), ("teleports", jumps)):
         taken = WALL + GOAL + PIT + (FLOOR + START if option == "teleports" else "")
         for mark in marks:
-            if len(mark) != 1 or mark in taken:
+            if not _is_character(mark) or mark.isspace() or mark in taken:
                 raise ValueError(
                     f"expected {option} for single characters other than {taken!r}, got {mark!r}"
                 )

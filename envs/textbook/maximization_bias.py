@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from ..arguments import real_number, whole_number
 from ..mdp import TabularMDP
 from .entry_point import EntryPoint, VectorEntryPoint
 
@@ -39,9 +40,14 @@ def maximization_bias(
 ) -> TabularMDP:
     """The model of the example: states 0 (A), 1 (B), 2 (the end).
 
-    In A even actions are left and odd ones right, so that a random action goes left half of the
-    time, as in the book; for the book's figure take ``masked=True``, which allows only 0 (left)
-    and 1 (right) there, so that A has two estimates and no more.
+    In the book A has two actions and B many. A Gymnasium action space is the same in every state,
+    so here all have ``num_actions``, and in A even ones are left and odd ones right: a random
+    action goes left half of the time, as in the book. But then A has five estimates of left
+    instead of one, and each must be unlearned: at step size 0.1 and exploration rate 0.1,
+    Q-learning goes left in 46 % of its first 300 episodes (Double Q-learning in 16 %), where in
+    the book's process it is 38 % (and 12 %). For the figure itself take ``masked=True``, which
+    allows only 0 (left) and 1 (right) in A; it is not the default because agents, and
+    ``check_env``, that do not read action masks would fail on it.
 
     Args:
         num_actions: Actions in B, even, at least 2.
@@ -53,13 +59,11 @@ def maximization_bias(
     Raises:
         ValueError: An option is out of its range.
     """
-    if num_actions < 2 or num_actions % 2:
+    num_actions = whole_number(num_actions, "num_actions", least=2)
+    if num_actions % 2:
         raise ValueError(f"expected an even number of actions, got {num_actions}")
-    if num_rewards < 2 or deviation < 0:
-        raise ValueError(
-            f"expected num_rewards of at least 2 and deviation of at least 0, got {num_rewards} "
-            f"and {deviation}"
-        )
+    num_rewards = whole_number(num_rewards, "num_rewards", least=2)
+    deviation = real_number(deviation, "deviation", least=0)
     rewards = mean + deviation * _standard_rewards(num_rewards)
     noisy = [(1 / num_rewards, _END, reward, True) for reward in rewards.tolist()]
     ways = [[(1.0, _B, 0.0, False)], [(1.0, _END, 0.0, True)]]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..grid_layout import GridLayout
 from ..mdp import TabularMDP
 from .entry_point import EntryPoint, VectorEntryPoint
@@ -40,6 +41,7 @@ def random_walk(num_states: int, *, left_reward: float, right_reward: float) -> 
     Raises:
         ValueError: ``num_states`` is even or below 1.
     """
+    num_states = whole_number(num_states, "num_states")
     if num_states < 1 or num_states % 2 == 0:
         raise ValueError(f"expected an odd number of states, so with a middle, got {num_states}")
     last, middle = num_states + 1, (num_states + 1) // 2

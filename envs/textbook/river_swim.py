@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..grid_layout import GridLayout
 from ..mdp import TabularMDP
 from .entry_point import EntryPoint, VectorEntryPoint
@@ -46,8 +47,7 @@ def river_swim(
     Raises:
         ValueError: The river is too short.
     """
-    if num_states < 3:
-        raise ValueError(f"expected at least 3 states, got {num_states}")
+    num_states = whole_number(num_states, "num_states", least=3)
     last = num_states - 1
     outcomes = []
     for state in range(num_states):

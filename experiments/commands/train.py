@@ -139,7 +139,7 @@ def _resume(options: ResumeOptions) -> TrainResult:
 def _options_of(agent: str) -> tuple[type[Any], tyro.constructors.ConstructorRegistry]:
     """The options of `train` with the hyper-parameters of one agent, each with its help."""
     agent_type = agent_class(agent)
-    config = agent_type.Config
+    config: Any = agent_type.Config
     about = f"Of {agent}: {AGENTS[agent].summary}."
     shown = Annotated[config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=about)]
     extra: list[Any] = [("hyperparameters", shown, dataclasses.field(default=config()))]

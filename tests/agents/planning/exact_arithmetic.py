@@ -48,7 +48,9 @@ def optimal_values(mdp, discount):
     for policy in product(*choices):
         values = policy_values(mdp, policy, discount)
         if values is not None:
-            best = values if best is None else [max(a, b) for a, b in zip(best, values, strict=True)]
+            best = (
+                values if best is None else [max(a, b) for a, b in zip(best, values, strict=True)]
+            )
     return best
 
 

@@ -97,9 +97,7 @@ def test_evaluation_is_within_its_bound(method, discount):
         mdp = ending_model(seed)
         policy = np.random.default_rng(seed).integers(0, 2, size=4)
         truth = policy_values(mdp, policy, discount)
-        solution = policy_evaluation(
-            mdp, policy, discount=discount, method=method, tolerance=1e-9
-        )
+        solution = policy_evaluation(mdp, policy, discount=discount, method=method, tolerance=1e-9)
         assert solution.converged
         assert largest_error(solution.state_values, truth) <= solution.error_bound <= 1e-9
 
@@ -132,9 +130,7 @@ def test_bound_is_not_absurdly_loose():
     ],
 )
 def test_offsets(lowest, highest, least, greatest, expected):
-    offsets = value_offsets(
-        lowest, highest, discount=0.9, least_sum=least, greatest_sum=greatest
-    )
+    offsets = value_offsets(lowest, highest, discount=0.9, least_sum=least, greatest_sum=greatest)
     assert offsets == pytest.approx(expected)
 
 

@@ -156,7 +156,7 @@ def test_a_model_that_differs_begins_an_episode(tmp_path):
 
 def test_other_agents_and_other_spaces_are_refused(tmp_path):
     QLearning("FrozenLake-v1", seed=0).learn(10).save(tmp_path / "agent")
-    with pytest.raises(ValueError, match="expected a sarsa agent, got .* of q-learning"):
+    with pytest.raises(ValueError, match=r"expected a sarsa agent, got .* of q-learning"):
         SARSA.load(tmp_path / "agent")
     with pytest.raises(ValueError, match=r"observation space Discrete\(16\), got Discrete\(64\)"):
         QLearning.load(tmp_path / "agent", env="FrozenLake8x8-v1")

@@ -104,4 +104,3 @@ def test_the_maximum_is_not_overestimated():
     biased, unbiased = estimate(QLearning), estimate(DoubleQLearning)
     assert biased > 0.15
     assert unbiased == pytest.approx(0.0, abs=0.06)
-

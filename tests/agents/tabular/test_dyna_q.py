@@ -73,8 +73,10 @@ def test_planning_solves_the_maze_in_fewer_episodes_as_in_figure_8_2():
         totals = []
         for seed in range(10):
             agent = DynaQ("gymagine/DynaMaze-v0", seed=seed, planning_steps=planning_steps, **MAZE)
-            agent.learn(100_000, lambda locals_, _, agent=agent: agent.num_episodes < 15)
-            totals.append(agent.episode_lengths[1:15].mean())
+            lengths = []
+            agent.episode_watcher = lambda episodes, kept=lengths: kept.extend(episodes.lengths)
+            agent.learn(15_000)
+            totals.append(np.mean(lengths[1:15]))
         return np.mean(totals)
 
     none, five, fifty = (steps_of_first_episodes(n) for n in (0, 5, 50))

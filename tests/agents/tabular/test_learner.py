@@ -177,9 +177,7 @@ def test_reset_num_timesteps_counts_from_zero_again():
 # ---- bad environments -------------------------------------------------------------------------
 
 
-def test_an_exception_of_the_environment_passes_and_leaves_the_agent_whole(
-    make_learner, tmp_path
-):
+def test_an_exception_of_the_environment_passes_and_leaves_the_agent_whole(make_learner, tmp_path):
     env = Scripted({7: RuntimeError("the robot fell over")})
     agent = make_learner(env, seed=0)
     with pytest.raises(RuntimeError, match="fell over"):
@@ -265,12 +263,14 @@ def test_predictions_outside_the_space(observation):
 def test_truncation_is_bootstrapped(make_learner, simulator, paying_loop):
     # worth 1 / (1 - 0.8) = 5, and 20 steps of it 4.94: a learner that stopped at the cap would
     # find at most that, one that stops the bootstrap at each truncation less
-    settings = {} if "off" in str(make_learner) or "Off" in str(make_learner) else {
-        "step_size": 1.0, "step_size_decay": 0.6
-    }
-    agent = make_learner(
-        paying_loop, seed=0, simulator=simulator, discount=0.8, **settings
-    ).learn(20_000)
+    settings = (
+        {}
+        if "off" in str(make_learner) or "Off" in str(make_learner)
+        else {"step_size": 1.0, "step_size_decay": 0.6}
+    )
+    agent = make_learner(paying_loop, seed=0, simulator=simulator, discount=0.8, **settings).learn(
+        20_000
+    )
     assert agent.state_values[0] == pytest.approx(5.0, abs=0.01)
 
 

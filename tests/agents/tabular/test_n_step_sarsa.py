@@ -73,4 +73,4 @@ def test_more_steps_learn_a_long_corridor_sooner(make_random_walk):
         return (agent.action_values != 0).sum()
 
     assert known(1) == 1
-    assert known(8) == 8
+    assert 3 < known(8) <= 8  # eight steps, some of them of the same pair

@@ -85,6 +85,7 @@ def test_optimal_values_of_frozen_lake():
 
 def test_cliff_walking_as_in_figure_6_4():
     """Q-learning finds the shortest way and falls while exploring; SARSA stays away from it."""
+
     def runs(learner):
         agents = [learner("CliffWalking-v1", seed=seed, discount=1.0, step_size=0.5,
                           step_size_decay=0.0) for seed in range(10)]  # fmt: skip
@@ -93,7 +94,7 @@ def test_cliff_walking_as_in_figure_6_4():
         return agents, online
 
     q_agents, q_online = runs(QLearning)
-    sarsa_agents, sarsa_online = runs(SARSA)
+    _, sarsa_online = runs(SARSA)
     assert all(agent.policy[25:36].tolist() == [1] * 10 + [2] for agent in q_agents)
     assert all(agent.state_values[36] == pytest.approx(-13.0) for agent in q_agents)
     # the figure's levels after 500 episodes: about -25 for SARSA, about -45 for Q-learning

@@ -48,9 +48,7 @@ def test_lambda_zero_is_sarsa_bit_for_bit(world, traces, simulator):
     assert traced.action_values.tobytes() == one_step.action_values.tobytes()
 
 
-@pytest.mark.parametrize(
-    ("traces", "visits"), [("accumulating", "every"), ("replacing", "first")]
-)
+@pytest.mark.parametrize(("traces", "visits"), [("accumulating", "every"), ("replacing", "first")])
 def test_lambda_one_is_monte_carlo_in_the_limit_of_small_steps(make_random_walk, traces, visits):
     """Sections 12.2 and 12.5: TD(1) with accumulating traces sums every-visit errors, with
     replacing ones first-visit errors; what small steps leave is second order in the step size."""

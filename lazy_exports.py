@@ -1,8 +1,8 @@
 """Public names that are imported when first used (PEP 562), so that importing stays light.
 
-A function may be named as the module that holds it (``value_iteration`` in ``value_iteration.py``).
-Python binds a module to its package when anybody imports it, which would hide the function, so a
-package with lazy exports refuses that binding: the public name always means what is exported.
+A function may have the name of the module that holds it, as ``value_iteration`` has. Python binds a
+module to its package when anybody imports it, which would hide the function, so a package with
+lazy exports refuses that binding: the public name always means what is exported.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from gymagine.agents.planning import solve
 from gymagine.envs import TabularMDP
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
 
 MAP = ["S..#....", ".#.#.##.", ".#...#..", "...#.#.G", ".H......"]
 
@@ -22,7 +23,7 @@ def main(num_steps=4_000):
     print(f"{solution.method}: {solution.state_values[env.unwrapped.s]:.4f} from the start")
 
     agent = PPO("MlpPolicy", env, seed=0, n_steps=256).learn(num_steps)
-    mean, deviation = evaluate_policy(agent, env, n_eval_episodes=20)
+    mean, deviation = evaluate_policy(agent, Monitor(env), n_eval_episodes=20)
     print(f"PPO after {num_steps:,} steps: return {mean:.2f} ± {deviation:.2f} (one deviation)")
 
 

@@ -100,6 +100,12 @@ _LEARNERS = (
         kind="prediction",
     ),
     _learner(
+        "off-policy-monte-carlo-prediction",
+        "off_policy_monte_carlo_prediction:OffPolicyMonteCarloPrediction",
+        "the same from another policy's episodes",
+        kind="prediction",
+    ),
+    _learner(
         "td-prediction",
         "td_prediction:TDPrediction",
         "values of a given policy by temporal differences",

@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 
 from ..agents.agent import AbstractAgent
+from ..agents.tabular.prediction import AbstractPrediction
 from .environment_names import EnvironmentName
 from .evaluation import evaluate, step_cap
 from .exact_evaluation import affordable, exact_length, exact_return, known_model, policy_table
@@ -80,6 +81,8 @@ class Evaluator:
             seed=int(words.generate_state(1)[0]),
             discount=self._settings.discount,
             max_steps=self.max_steps,
+            # what prediction learns is the value of the policy as it is, not of its likeliest part
+            deterministic=not isinstance(agent, AbstractPrediction),
         )
         return EvaluationPoint(
             timesteps=timesteps,

@@ -34,6 +34,7 @@ from ..agents.planning.policy_evaluation import policy_evaluation
 from ..agents.planning.solve import solve
 from ..agents.random_policy import RandomPolicy
 from ..agents.tabular.learner import AbstractTabularAgent
+from ..agents.tabular.prediction import AbstractPrediction
 from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
 from .environment_names import EnvironmentName
@@ -97,6 +98,8 @@ def policy_table(
     shown = np.arange(mdp.num_states) if mdp.observation_index is None else mdp.observation_index
     if isinstance(agent, RandomPolicy):
         return agent.action_probabilities(mdp.allowed)
+    if isinstance(agent, AbstractPrediction):
+        return agent.policy_probabilities[shown]
     if isinstance(agent, AbstractTabularAgent):
         return agent.policy[shown]
     states = StateIndex(env.observation_space)

@@ -183,7 +183,7 @@ class RunRecord:
         """Write the configuration of a run that begins."""
         config = {
             "format": _FORMAT,
-            **settings.to_json(),
+            **replace(settings, hyperparameters={}).to_json(),
             **facts,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             **provenance(),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from ..agents.agent import AbstractAgent
@@ -185,8 +186,9 @@ def begin_run(
     console: bool = False,
 ) -> TrainResult:
     """Run a new agent in an empty folder; see `train`."""
+    given = {name: _json_value(value) for name, value in settings.hyperparameters.items()}
     facts = {
-        "hyperparameters": config_to_json(agent.config),
+        "hyperparameters": {**given, **config_to_json(agent.config)},
         "simulator": getattr(agent, "simulator", None),
     }
     record = RunRecord.create(folder, settings, facts)
@@ -288,6 +290,8 @@ def config_to_json(config: Any) -> dict[str, Any]:
 def _json_value(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
     if isinstance(value, list | tuple):
         return [_json_value(item) for item in value]
     if isinstance(value, Mapping):

@@ -144,6 +144,12 @@ class AbstractPrediction(AbstractTabularAgent):
         best: NDArray[np.int64] = weights.argmax(axis=1).astype(np.int64)
         return best
 
+    @property
+    def policy_probabilities(self) -> NDArray[np.float64]:
+        """(S, A) a copy of the policy whose values are learnt."""
+        table: NDArray[np.float64] = self._memory.policy.probabilities.copy()
+        return table
+
     def _choose(self, state: int, allowed: NDArray[np.bool_], deterministic: bool) -> int:
         policy: EvaluatedPolicy = self._memory.policy
         row = policy.probabilities[state : state + 1]

@@ -20,7 +20,7 @@ References:
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -51,6 +51,11 @@ def jacks_car_rental(*, nonlinear: bool = False, masked: bool = False) -> Tabula
             and more than 10 cars left at a place overnight cost $4 for that place.
         masked: Forbid moving more cars than there are by the action mask instead.
     """
+    return _model(bool(nonlinear), bool(masked))
+
+
+@lru_cache(maxsize=2)  # a model is read-only: environments made alike share its 45 MB
+def _model(nonlinear: bool, masked: bool) -> TabularMDP:
     first, second = (_one_place(place) for place in (0, 1))
     cars = _MOST_CARS + 1
     num_states, num_actions = cars * cars, 2 * _MOST_MOVED + 1

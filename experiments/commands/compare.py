@@ -114,6 +114,8 @@ def run(arguments: Sequence[str]) -> int:
         )
         return 130
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width of its own
+        console.width = max(console.width, 110)
     console.print(comparison_table(comparison))
     sys.stdout.write(
         f"report and pictures: {root / 'report.md'}\ncurves: gymagine monitor {root}\n"

@@ -97,7 +97,7 @@ def test_rewards_of_states_and_of_pairs_are_spread():
     numbers.arrays(np.int64, st.tuples(st.integers(1, 5), st.integers(1, 3), st.just(5))),
     st.data(),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_random_sparse_models_equal_their_definition(weights, data):
     num_states = len(weights)
     weights = np.abs(weights[:, :, :num_states] % 4).astype(float)

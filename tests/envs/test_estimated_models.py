@@ -73,17 +73,17 @@ def distance(mdp, truth):
 def test_estimates_converge_to_the_true_model():
     truth = TabularMDP.from_env("FrozenLake-v1")
     errors = []
-    for num_steps in (1000, 8000, 64_000):
+    for num_steps in (1000, 6000, 36_000):
         with pytest.warns(UserWarning, match="never tried"):  # from holes and from the goal
             mdp = TabularMDP.estimate("FrozenLake-v1", num_steps=num_steps, seed=3)
         errors.append(distance(mdp, truth))
     assert mdp.name == "FrozenLake-v1 (estimated)"
     assert mdp.max_episode_steps == 100
     np.testing.assert_array_equal(mdp.initial_distribution, truth.initial_distribution)
-    # the error falls with the root of the steps, 2.8-fold each time
-    assert errors[1] < errors[0] / 1.8
-    assert errors[2] < errors[1] / 1.8
-    assert errors[2] < 0.03
+    # the error falls with the root of the steps, 2.4-fold each time
+    assert errors[1] < errors[0] / 1.7
+    assert errors[2] < errors[1] / 1.7
+    assert errors[2] < 0.04
 
 
 class LoopEnv(gymnasium.Env):
@@ -193,7 +193,7 @@ def test_what_was_made_here_is_closed_and_nothing_else():
     [
         ("CartPole-v1", {}, "expected finitely many observations: .*discretize"),
         ("Pendulum-v1", {}, "expected finitely many observations"),
-        ("FrozenLake-v1", {"num_steps": 0}, "expected at least 1 step, got 0"),
+        ("FrozenLake-v1", {"num_steps": 0}, "expected num_steps of at least 1, got 0"),
         ("FrozenLake-v1", {"policy": np.ones((16, 3)) / 3}, r"shape \(16, 4\), got \(16, 3\)"),
         ("FrozenLake-v1", {"policy": np.ones((16, 4))}, "state 0: expected action probabilities"),
         ("FrozenLake-v1", {"policy": np.full((16, 4), np.nan)}, "state 0: expected action prob"),

@@ -85,7 +85,7 @@ def test_large_models_come_in_pieces_that_differ():
         ((5, 0, 1), {}, "at least one state and one action, got 5 and 0"),
         ((5, 2, 6), {}, r"branching in \[1, 5\], the number of states, got 6"),
         ((5, 2, 0), {}, r"branching in \[1, 5\]"),
-        ((5, 2, 2), {"reward_sparsity": 1.5}, r"reward sparsity in \[0, 1\], got 1.5"),
+        ((5, 2, 2), {"reward_sparsity": 1.5}, r"reward_sparsity in \[0, 1\], got 1.5"),
         ((5, 2, 2), {"terminal_share": 1.0}, r"terminal states in \[0, 1\), got 1.0"),
     ],
 )

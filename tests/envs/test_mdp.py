@@ -11,7 +11,7 @@ from gymagine.envs import mdp_validation
 from gymagine.envs.grid_layout import GridLayout
 from gymagine.envs.mdp import TabularMDP
 from gymagine.storage import read_arrays, write_arrays
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ARRAYS = ("row_starts", "next_states", "probabilities", "rewards", "terminated")
@@ -57,6 +57,7 @@ def chain():
     )
 
 
+@settings(max_examples=40, deadline=None)
 @given(outcome_lists())
 def test_the_distribution_of_every_pair_survives(lists):
     mdp = TabularMDP.from_outcomes(lists)
@@ -70,6 +71,7 @@ def test_the_distribution_of_every_pair_survives(lists):
             assert mdp.expected_rewards[state, action] == pytest.approx(mean, abs=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
 @given(outcome_lists())
 def test_to_dict_is_the_inverse_of_from_outcomes(lists):
     mdp = TabularMDP.from_outcomes(lists)
@@ -79,9 +81,10 @@ def test_to_dict_is_the_inverse_of_from_outcomes(lists):
     assert again.to_dict() == mdp.to_dict()
 
 
+@settings(max_examples=40, deadline=None)
 @given(outcome_lists())
 def test_a_saved_model_is_the_same_to_the_byte(tmp_path_factory, lists):
-    folder = tmp_path_factory.mktemp("models")
+    folder = tmp_path_factory.getbasetemp()
     mdp = TabularMDP.from_outcomes(lists, initial_distribution=len(lists) - 1, name="ü/1")
     mdp.save(folder / "first")
     again = TabularMDP.load(folder / "first")
@@ -178,6 +181,7 @@ def test_the_continuation_matrix_gives_the_backup():
     np.testing.assert_allclose(backup, [2.0, 2.0, 2.5, 0.0])
 
 
+@settings(max_examples=40, deadline=None)
 @given(outcome_lists(), st.integers(1, 5))
 def test_the_work_does_not_depend_on_its_chunks(lists, outcomes_at_once):
     whole = TabularMDP.from_outcomes(lists)

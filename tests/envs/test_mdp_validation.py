@@ -16,7 +16,7 @@ from gymagine.envs.mdp_validation import (
     check_model,
     row_chunks,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -81,7 +81,7 @@ def broken(name, place, value):
         (broken("initial_distribution", 1, -0.5), "got -0.5 for state 1"),
         (broken("initial_distribution", 0, np.nan), "got nan for state 0"),
         ({"max_episode_steps": 0}, "expected max_episode_steps of at least 1, got 0"),
-        ({"observation_index": np.array([0, -1])}, "state 1: expected an observation from 0 up"),
+        ({"observation_index": np.array([0, -1])}, "state 1: expected an observation in \\[0, 2"),
     ],
 )
 def test_a_broken_model_is_refused_by_place(changes, message):
@@ -215,6 +215,7 @@ def mass(rows):
     return {key: value for key, value in total.items() if value > 0}
 
 
+@settings(max_examples=60, deadline=None)
 @given(raw_rows(), st.integers(1, 8))
 def test_canonical_rows_keep_the_distribution_and_are_in_order(rows, outcomes_at_once):
     before = {name: value.copy() for name, value in rows.items() if name != "num_actions"}
@@ -229,6 +230,7 @@ def test_canonical_rows_keep_the_distribution_and_are_in_order(rows, outcomes_at
     assert all(again[name] is getattr(mdp, name) for name in again)
 
 
+@settings(max_examples=60, deadline=None)
 @given(raw_rows(), st.randoms(use_true_random=False))
 def test_the_form_does_not_depend_on_the_order_given(rows, random):
     order = []
@@ -243,6 +245,7 @@ def test_the_form_does_not_depend_on_the_order_given(rows, random):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-15)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(1, 20))
 def test_chunks_cover_all_rows_once(lengths, outcomes_at_once):
     starts = np.concatenate(([0], np.cumsum(lengths)))

@@ -45,7 +45,7 @@ def same(one, other):
 
 
 @given(FINITE, st.integers(0, 2**31 - 1))
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 def test_samples_survive_and_batches_agree(space, seed):
     index = StateIndex(space)
     space.seed(seed)
@@ -64,6 +64,7 @@ def test_samples_survive_and_batches_agree(space, seed):
     assert coded.tolist() == numbers
 
 
+@settings(max_examples=60, deadline=None)
 @given(FINITE)
 def test_every_number_is_one_element(space):
     index = StateIndex(space)

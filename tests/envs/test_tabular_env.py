@@ -60,7 +60,7 @@ def test_returns_of_the_uniform_policy_are_the_linear_solution():
     env, rng = TabularEnv(mdp), np.random.default_rng(1)
     env.reset(seed=1)
     returns = []
-    for _ in range(20000):
+    for _ in range(8000):
         env.reset()
         terminated = False
         while not terminated:

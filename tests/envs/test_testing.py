@@ -14,7 +14,6 @@ from gymagine.envs.testing import (
     check_tabular_env,
 )
 from gymagine.envs.textbook.gambler import gambler
-from gymagine.envs.textbook.jacks_car_rental import jacks_car_rental
 from gymagine.envs.textbook.maximization_bias import maximization_bias
 from stable_baselines3.common.env_checker import check_env as check_sb3
 
@@ -25,7 +24,6 @@ VARIANTS = [
     ("gymagine/WindyGridworld-v0", {"moves": 8, "stochastic_wind": True}),
     ("gymagine/DynaMaze-v0", {"variant": "blocking"}),
     ("gymagine/DynaMaze-v0", {"variant": "shortcut", "change_step": 150}),
-    ("gymagine/JacksCarRental-v0", {"nonlinear": True}),
 ]
 
 
@@ -45,7 +43,7 @@ def test_toy_text_keeps_every_law(env_id):
 
 @pytest.mark.parametrize(
     "mdp",
-    [gambler(masked=True), maximization_bias(masked=True), jacks_car_rental(masked=True)],
+    [gambler(masked=True), maximization_bias(masked=True)],
     ids=lambda mdp: mdp.name,
 )
 def test_masked_models_keep_the_laws(mdp):

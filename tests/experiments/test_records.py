@@ -26,11 +26,12 @@ POINTS = [
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
     folder = new_run_folder(tmp_path, SETTINGS)
-    written = RunRecord.create(folder, SETTINGS, {"simulator": "stepped"})
+    facts = {"simulator": "stepped", "hyperparameters": dict(SETTINGS.hyperparameters)}
+    written = RunRecord.create(folder, SETTINGS, facts)
     written.write_evaluations(POINTS)
     written.set_status("failed", 500, 2.5, "RuntimeError: no luck")
     read = RunRecord.open(folder)
-    assert read.settings == SETTINGS
+    assert read.settings == SETTINGS == written.settings
     assert read.evaluations() == POINTS
     assert (read.status, read.message) == ("failed", "RuntimeError: no luck")
     assert (read.num_timesteps, read.train_seconds) == (500, 2.5)
@@ -48,7 +49,8 @@ def test_folders_are_flat_and_never_shared(tmp_path):
 
 
 def test_the_record_says_where_it_comes_from(tmp_path):
-    record = RunRecord.create(new_run_folder(tmp_path, SETTINGS), SETTINGS, {})
+    facts = {"hyperparameters": dict(SETTINGS.hyperparameters)}
+    record = RunRecord.create(new_run_folder(tmp_path, SETTINGS), SETTINGS, facts)
     config = json.loads((record.folder / "config.json").read_text())
     import gymnasium
     import numpy

@@ -45,7 +45,7 @@ def test_a_reward_wrapper_is_learnt_from():
         (lambda: discretize("CartPole-v1", bins=3), "wrapper DiscretizeObservation"),
         (
             lambda: gymnasium.make("gymagine/DynaMaze-v0", variant="shortcut", change_step=100),
-            "changes with time",
+            "whose model changes after",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 
 class Masked(gymnasium.Env):
-    """Three states in a row; each allows two of three actions and punishes the other with an error.
+    """Three states in a row; each allows two of three actions and fails on the other.
 
     The forbidden action of a state is its own number; the best one is the next, modulo 3.
     """

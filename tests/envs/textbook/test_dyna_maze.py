@@ -110,5 +110,5 @@ def test_bad_options():
         dyna_maze(variant="moving")
     with pytest.raises(ValueError, match="no change_step for the plain maze, got 5"):
         DynaMaze(change_step=5)
-    with pytest.raises(ValueError, match="rising steps from 1, got step 0"):
+    with pytest.raises(ValueError, match="change_step of at least 1, got 0"):
         DynaMaze(variant="blocking", change_step=0)

@@ -28,7 +28,7 @@ def test_matrices_of_the_toolbox():
 
 
 def test_bad_options():
-    with pytest.raises(ValueError, match="at least 2 classes of age, got 1"):
+    with pytest.raises(ValueError, match="num_ages of at least 2, got 1"):
         forest_management(num_ages=1)
     with pytest.raises(ValueError, match=r"fire_probability in \[0, 1\], got -0.1"):
         forest_management(fire_probability=-0.1)

@@ -55,5 +55,5 @@ def test_bad_options():
         gambler(probability=1.1)
     with pytest.raises(ValueError, match="goal of at least 2, got 1"):
         gambler(goal=1)
-    with pytest.raises(ValueError, match=r"capital in \[1, 100\), got 100"):
+    with pytest.raises(ValueError, match=r"capital in \[1, 99\], got 100"):
         gambler(capital=100)

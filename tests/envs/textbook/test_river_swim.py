@@ -38,5 +38,5 @@ def test_right_is_optimal(optimal_values):
 def test_starts_near_the_small_reward():
     assert river_swim().initial_distribution.tolist() == [0, 0.5, 0.5, 0, 0, 0]
     assert river_swim(num_states=20).num_states == 20
-    with pytest.raises(ValueError, match="at least 3 states, got 2"):
+    with pytest.raises(ValueError, match="num_states of at least 3, got 2"):
         river_swim(num_states=2)

@@ -1,7 +1,8 @@
 r"""Garnet: random models with a given branching, the usual test bed of planners.
 
 Archibald and others draw models of a wanted size and structure; Garnet is the name of the simple
-kind in use since, and authors differ in details. Here, for each state and action, :math:`b` distinct successors are drawn uniformly without replacement.
+kind in use since, and authors differ in details. Here, for each state and action, :math:`b`
+distinct successors are drawn uniformly without replacement.
 Their probabilities are the gaps between :math:`b - 1` sorted uniform cuts of the unit interval,
 
 .. math:: p_i = u_{(i)} - u_{(i-1)}, \qquad u_{(0)} = 0, \; u_{(b)} = 1,

@@ -353,7 +353,8 @@ def _seed_list(seed: int | Sequence[int | None] | None, num_envs: int) -> list[i
         return [None] * num_envs
     if isinstance(seed, int | np.integer):
         return [int(seed) + copy for copy in range(num_envs)]
-    if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str):
+    given: object = seed
+    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
         raise TypeError(f"expected one seed or {num_envs} of them, got {seed!r}")
     if len(seed) != num_envs:
         raise ValueError(f"expected {num_envs} seeds, got {len(seed)}")

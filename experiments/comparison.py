@@ -135,9 +135,19 @@ def compare(
                     raise KeyboardInterrupt
     finally:  # Ctrl-C included
         comparison = _collect(plan, references, results, {"jobs": jobs, "backend": backend})
+        _write(comparison, root)
+    return comparison
+
+
+def _write(comparison: Comparison, root: Path) -> None:
+    try:
         write_report(comparison, root)
         write_plots(comparison, root)
-    return comparison
+    except OSError as error:
+        raise OSError(
+            f"the report could not be written to {root} ({error}); the same call finds the runs "
+            "that have finished"
+        ) from error
 
 
 def comparison_folder(
@@ -175,10 +185,12 @@ class _Plan:
         return ComparisonRun(settings, self.root)
 
     def runs(self) -> list[ComparisonRun]:
-        """Every run once; those of other libraries first, as they take longest."""
+        """Every run once: planners, then other libraries, which take longest, then the rest."""
         runs = [
             self.run_of(environment, agent, seed)
-            for agent in sorted(self.agents, key=agent_resumes)
+            for agent in sorted(
+                self.agents, key=lambda name: (not _plans(name), agent_resumes(name))
+            )
             for environment in self.environments
             for seed in self.seeds
         ]

@@ -15,9 +15,9 @@ from rich.progress import (
     Task,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from .records import EvaluationPoint, RunSettings
@@ -47,16 +47,20 @@ class _RateColumn(ProgressColumn):
         raise AssertionError("the last factor fits every speed")
 
 
-def _columns() -> tuple[ProgressColumn, ...]:
-    return (
-        TextColumn("{task.description}"),
-        BarColumn(),
+def _bar() -> Progress:
+    """In a narrow terminal the description gives way, not the figures."""
+    description = TextColumn(
+        "{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    )
+    columns: tuple[ProgressColumn, ...] = (
+        description,
+        BarColumn(bar_width=12),
         TaskProgressColumn(),
         _RateColumn("steps"),
-        TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=True),
+        TimeRemainingColumn(),
     )
+    return Progress(*columns, console=Console(stderr=True), expand=True, speed_estimate_period=120)
 
 
 @contextmanager
@@ -74,7 +78,7 @@ def session_progress(
         yield None
         return
     title = f"{settings.agent} on {settings.environment.label}"
-    with Progress(*_columns(), console=Console(stderr=True)) as bar:
+    with _bar() as bar:
         task = bar.add_task(title, total=settings.total_timesteps, completed=first_step)
 
         def watch(steps: int, point: EvaluationPoint | None) -> None:
@@ -108,7 +112,7 @@ def comparison_progress(
         tail = f", {failed} failed" if failed else ""
         return f"{len(ended)}/{len(runs)} runs{tail}"
 
-    with Progress(*_columns(), console=Console(stderr=True), speed_estimate_period=120) as bar:
+    with _bar() as bar:
         task = bar.add_task(describe(), total=total)
         closed = threading.Event()
 

@@ -13,7 +13,9 @@ import csv
 import io
 import logging
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from stable_baselines3.common.logger import (
 
 from ..storage import write_text
 
-__all__ = ["MetricsFile", "open_logger", "read_rows", "record_hyperparameters"]
+__all__ = ["MetricsFile", "open_logger", "read_rows", "record_hyperparameters", "run_logger"]
 
 _STEP = "time/total_timesteps"
 
@@ -113,6 +115,38 @@ def open_logger(
     if console:
         formats.append(HumanOutputFormat(sys.stdout))
     return Logger(folder=str(folder), output_formats=formats)
+
+
+@contextmanager
+def run_logger(
+    folder: Path, *, resumed_at: int | None = None, console: bool = False
+) -> Iterator[Logger]:
+    """`open_logger`, closed in the end; on a full disk the first error is the one that is told.
+
+    TensorBoard writes in a thread of its own, whose end would otherwise be told as a traceback.
+    """
+    before = threading.excepthook
+
+    def tell(arguments: threading.ExceptHookArgs) -> None:
+        if type(arguments.thread).__name__ != "_AsyncWriterThread":
+            before(arguments)
+            return
+        _log.warning("TensorBoard's file could not be written: %s", arguments.exc_value)
+
+    threading.excepthook = tell
+    logger = open_logger(folder, resumed_at=resumed_at, console=console)
+    try:
+        yield logger
+    except BaseException:
+        try:
+            logger.close()
+        except OSError as error:
+            _log.warning("the run's scalars are not complete: %s", error)
+        raise
+    else:
+        logger.close()
+    finally:
+        threading.excepthook = before
 
 
 def record_hyperparameters(

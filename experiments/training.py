@@ -27,7 +27,7 @@ from .interruption import interruption
 from .peers import AbstractPeer
 from .progress import session_progress
 from .records import EvaluationPoint, RunRecord, RunSettings, RunStatus, new_run_folder
-from .scalars import open_logger, record_hyperparameters
+from .scalars import record_hyperparameters, run_logger
 from .session import TrainingSession
 
 __all__ = [
@@ -240,7 +240,7 @@ def _run(
     record.write_evaluations(points)
     with (
         closing(evaluator),
-        closing(open_logger(record.folder, resumed_at=resumed_at, console=console)) as logger,
+        run_logger(record.folder, resumed_at=resumed_at, console=console) as logger,
         session_progress(settings, agent.num_timesteps, shown=progress_bar) as on_progress,
         interruption() as interrupted,
     ):

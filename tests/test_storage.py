@@ -111,6 +111,30 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
         assert len(set(content)) == 1
 
 
+def test_what_a_killed_writer_left_is_removed_by_a_later_one(tmp_path):
+    path = tmp_path / "file.json"
+    left = tmp_path / ".file.json.4194303-140000000000000.part"
+    fresh = tmp_path / ".file.json.4194302-140000000000000.part"  # of a writer at work
+    others = [".file.json.part", ".other.4194303-1.part", ".file.jsonx.4194303-1.part", "x.part"]
+    for name in (left, fresh, *(tmp_path / other for other in others)):
+        name.write_bytes(b"half")
+        os.utime(name, (0, 0)) if name != fresh else None
+    write_whole(path, b"whole")
+    assert path.read_bytes() == b"whole"
+    assert sorted(os.listdir(tmp_path)) == sorted([path.name, fresh.name, *others])
+
+
+def test_a_path_without_a_name_is_refused():
+    with pytest.raises(ValueError, match="expected the name of a file, got ''"):
+        write_whole("", b"")
+
+
+def test_the_name_of_the_header_is_taken(tmp_path):
+    with pytest.raises(ValueError, match="got '__metadata__'"):
+        write_arrays(tmp_path / "file", {"__metadata__": np.zeros(1)}, FORMAT)
+    assert os.listdir(tmp_path) == []
+
+
 def test_readers_never_see_half_a_file(tmp_path):
     path = write_whole(tmp_path / "file", b"a" * 300_000)
     stop, errors = threading.Event(), []
@@ -198,6 +222,14 @@ class Bomb:
         return (os.mkdir, ("exploded",))
 
 
+def foreign(dtype, metadata):
+    """Safetensors of a type that numpy has not, as most files of language models are."""
+    tensor = {"dtype": dtype, "shape": [0], "data_offsets": [0, 0]}
+    header = {"a": tensor} | ({"__metadata__": metadata} if metadata else {})
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
 def whole_file(tmp_path):
     return write_arrays(tmp_path / "whole", {"a": np.arange(50.0)}, FORMAT).read_bytes()
 
@@ -216,6 +248,10 @@ def whole_file(tmp_path):
         (lambda whole: save({"a": np.zeros(3)}), "safetensors, but not Gymagine's"),
         (lambda whole: save({"a": np.zeros(3)}, {"pt": "1"}), "safetensors, but not Gymagine's"),
         (lambda whole: save({}, {"gymagine": "{"}), "damaged header"),
+        (lambda whole: save({}, {"gymagine": "[" * 100_000}), "damaged header"),
+        (lambda whole: foreign("BF16", None), "safetensors, but not Gymagine's"),
+        (lambda whole: foreign("BF16", {"gymagine": json.dumps(FORMAT)}), "of another kind"),
+        (lambda whole: foreign("F8_E4M3", {"gymagine": json.dumps(FORMAT)}), "of another kind"),
         (lambda whole: save({}, {"gymagine": "[1]"}), r"of \[1\]"),
         (lambda whole: save({}, {"gymagine": "{}"}), "of None"),
         (lambda whole: save({}, {"gymagine": '{"format": "test-2"}'}), "of 'test-2'"),

@@ -161,10 +161,10 @@ def _accumulate_rows(
 def _drawn(cumulative: NDArray[np.float64], first: int, last: int, u: float) -> int:
     """The first k of [first, last) with ``u < cumulative[k]``; the last where there is none."""
     if last - first <= _SCANNED:
-        for k in range(first, last - 1):
-            if u < cumulative[k]:
-                return k
-        return last - 1
+        k = first  # counted, because a branch on u could not be predicted
+        for j in range(first, last - 1):
+            k += u >= cumulative[j]
+        return k
     low, high = first, last - 1
     while low < high:
         middle = (low + high) // 2

@@ -93,13 +93,16 @@ class Grid:
             rows: The rows.
             extra: Characters known besides wall, start, goal, pit and floor.
         """
-        if not isinstance(rows, Iterable) or isinstance(rows, bytes):
+        given: object = rows
+        if not isinstance(given, Iterable) or isinstance(given, bytes):
             raise TypeError(f"expected rows of characters, got {rows!r}")
-        lines = rows.split() if isinstance(rows, str) else list(rows)
+        lines: list[Any] = rows.split() if isinstance(rows, str) else list(rows)
         for row, line in enumerate(lines):
             if not isinstance(line, str | Sequence | np.ndarray) or isinstance(line, bytes):
                 raise TypeError(f"expected row {row} as characters, got {line!r}")
-        return cls(tuple("".join(line) for line in lines), known=WALL + START + GOAL + PIT + FLOOR + extra)
+        return cls(
+            tuple("".join(line) for line in lines), known=WALL + START + GOAL + PIT + FLOOR + extra
+        )
 
     @cached_property
     def marks(self) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ..catalogue import find_agent, suggestion
+from ..catalogue import suggestion
 from .options import Discount, MaxSteps, parse
 
 __all__ = ["run"]
@@ -79,8 +79,6 @@ def run(arguments: Sequence[str]) -> int:
     options = parse(Options, "compare", arguments)
     if not options.environments:
         raise ValueError("expected at least one environment, such as FrozenLake-v1")
-    for agent in options.agents:
-        find_agent(agent)
     hyperparameters = _hyperparameters(options.set, options.agents)
     from rich.console import Console
 

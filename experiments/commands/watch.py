@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ class Options:
 def run(arguments: Sequence[str]) -> int:
     """Show the agent."""
     options = parse(Options, "watch", arguments)
+    if options.video is not None:  # pictures need no display, and none may be there
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     from ..watching import watch
 
     returns = watch(

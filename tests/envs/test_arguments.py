@@ -123,6 +123,19 @@ WRONG = {
     "river_swim(num_states='a')": "num_states as a whole number, got 'a'",
 }
 
+# what the annotations do not name and users may give all the same
+RIGHT = [
+    # 100 * 4 * 5 overflows int8
+    "garnet(np.int8(100), np.int8(4), np.int8(5), seed=np.int64(0)).num_outcomes == 2000",
+    "len(TabularEnv(M, model_changes=((step, M) for step in (1, 2))).model_changes) == 2",
+    "TabularVectorEnv(M, np.int64(3)).num_envs == 3",
+    "reset(TabularVectorEnv(M, 3), seed=np.array([3, 1, 2]))[0].tolist() == [0, 0, 0]",
+    "discretize('CartPole-v1', bins=np.int64(2)).observation_space.shape == (4,)",
+    "T.from_outcomes([[LOOP]], initial_distribution=np.array(0)).num_states == 1",
+    "grid_world(np.array([list('S.G')])).num_states == 3",
+    "grid_world(line for line in ['S.G', '...']).num_states == 6",
+]
+
 SCRIPT = """
 import json, sys
 from dataclasses import replace
@@ -137,8 +150,7 @@ reset = lambda env, **options: env.reset(**options)
 said = {}
 for expression in json.load(sys.stdin):
     try:
-        eval(expression)
-        said[expression] = "nothing"
+        said[expression] = repr(eval(expression))
     except (TypeError, ValueError) as error:
         said[expression] = str(error)
     except BaseException as error:
@@ -152,7 +164,7 @@ def said():
     """What each expression raised, in a process without the run-time type checks of the tests."""
     command = [sys.executable, "-W", "error::RuntimeWarning:gymagine", "-c", SCRIPT]
     process = subprocess.run(
-        command, input=json.dumps([*WRONG]), capture_output=True, text=True, check=False
+        command, input=json.dumps([*WRONG, *RIGHT]), capture_output=True, text=True, check=False
     )
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout)
@@ -163,3 +175,8 @@ def test_wrong_arguments_are_refused_in_words(said, expression):
     assert "expected" in said[expression]
     assert "got" in said[expression] or "is neither" in said[expression]
     assert WRONG[expression] in said[expression]
+
+
+@pytest.mark.parametrize("expression", RIGHT)
+def test_unusual_arguments_are_taken(said, expression):
+    assert said[expression] == "True"

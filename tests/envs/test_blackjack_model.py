@@ -86,10 +86,15 @@ def optimal_action_values(mdp):
     return action_values
 
 
+@cache
+def optimal_values_under(rules):
+    return optimal_action_values(blackjack_model(**dict(rules))).max(axis=1)
+
+
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
-@pytest.mark.parametrize("card", [1, 2, 6, 10])
+@pytest.mark.parametrize("card", [1, 2, 10])
 def test_values_are_those_of_all_hands_enumerated(card, rules):
-    values = optimal_action_values(blackjack_model(**rules)).max(axis=1)
+    values = optimal_values_under(tuple(rules.items()))
     for hand, value in best_values(card, rules).items():
         assert values[state_of(hand, card, rules)] == pytest.approx(value, abs=1e-13), hand
 

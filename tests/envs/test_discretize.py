@@ -3,7 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
-from gymagine.envs.discretize import BoundedObservation, discretize
+from gymagine.envs.discretize import discretize
 from gymagine.envs.state_index import StateIndex
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import DiscretizeObservation, RecordEpisodeStatistics
@@ -74,6 +74,44 @@ def test_the_environment_can_be_made_again_from_its_spec():
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1"])
 def test_checker(env_id):
     check_env(discretize(env_id, bins=3), skip_render_check=True)
+
+
+class Observing(gymnasium.Env):
+    """Shows one observation for ever."""
+
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, space, value):
+        self.observation_space = space
+        self.value = np.asarray(value, dtype=space.dtype)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.value, {}
+
+
+@pytest.mark.parametrize("bounds", [{}, {"low": -1.0, "high": 1.0}])
+def test_a_nan_is_no_bin(bounds):
+    env = discretize(Observing(gymnasium.spaces.Box(-1, 1, (2,)), [np.nan, 0]), bins=4, **bounds)
+    with pytest.raises(ValueError, match=r"expected an observation of numbers, got \[nan"):
+        env.reset()
+    beyond = Observing(gymnasium.spaces.Box(-1, 1, (2,)), [np.inf, -np.inf])
+    assert discretize(beyond, bins=4, **bounds).reset()[0].tolist() == [3, 0]
+
+
+def test_odd_boxes():
+    bounds = np.array([[0, 5], [1, 5]], dtype=np.float32)
+    constant = gymnasium.spaces.Box(*bounds)
+    env = discretize(Observing(constant, [1, 5]), bins=4)
+    observation, _ = env.reset()
+    assert observation[0] == 3
+    assert observation in env.observation_space
+    picture = gymnasium.spaces.Box(0, 255, (2, 2), np.uint8)
+    env = discretize(Observing(picture, [[0, 64], [128, 255]]), bins=4)
+    assert env.reset()[0].tolist() == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="finite bounds with low < high in uint8, got low=-10"):
+        discretize(Observing(picture, picture.low), low=-10, high=300)
+    assert discretize(gymnasium.spec("CartPole-v1"), bins=2).observation_space.shape == (4,)
 
 
 def test_coarse_learning_is_possible():

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from gymagine.envs.env_models import model_from_env
 from gymagine.envs.mdp import TabularMDP
+from gymagine.envs.registration import register_environments
 from gymagine.envs.tabular_env import TabularEnv
 from gymnasium import spaces, wrappers
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv, generate_random_map
+
+register_environments()
 
 TOY_TEXT = [
     ("FrozenLake-v1", {}),
@@ -327,3 +330,11 @@ def test_known_optima(name, options, discount, expected):
     mdp = TabularMDP.from_env(gymnasium.make(name, **options))
     value = mdp.initial_distribution @ optimal_values(mdp, discount)
     assert value == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_model_that_changes_with_time_is_refused():
+    env = gymnasium.make("gymagine/DynaMaze-v0", variant="blocking", change_step=70)
+    with pytest.raises(ValueError, match=r"one model, got DynaMaze-blocking, .* \[70\] steps"):
+        model_from_env(env)
+    plain = gymnasium.make("gymagine/DynaMaze-v0")
+    assert model_from_env(plain).to_dict() == plain.unwrapped.P

@@ -71,6 +71,15 @@ def test_the_seed_is_all_there_is_to_it():
     assert one.name == "garnet-30-2-3"
 
 
+@pytest.mark.parametrize(
+    ("share", "count"), [(0.29, 29), (0.57, 57), (0.999, 99), (1 - 1e-12, 99)]
+)
+def test_the_terminal_share_is_not_lost_to_rounding(share, count):
+    # 0.29 * 100 is 28.999999999999996
+    mdp = garnet(100, 1, 2, seed=0, terminal_share=share)
+    assert (mdp.initial_distribution == 0).sum() == count
+
+
 def test_large_models_come_in_pieces_that_differ():
     mdp = garnet(60_000, 4, 5, seed=0)  # more than two pieces of half a million outcomes
     successors, _, _ = rows_of(mdp, 5)

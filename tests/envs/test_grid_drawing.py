@@ -161,6 +161,27 @@ def test_actions_without_a_direction_are_named():
     assert (cell(plain, 0, 1, 64) != cell(drawn, 0, 1, 64)).any()
 
 
+def test_the_largest_numbers_do_not_overflow(recwarn):
+    mdp = grid_world(["S..."])
+    extremes = np.array([-1e308, 0.0, 0.5e308, 1e308])
+    modest = np.array([-2.0, 0.0, 1.0, 2.0])
+    pictures = [draw_model(mdp, state_values=values) for values in (extremes, modest)]
+    corners = [picture[2:8, 2::64][:, :4] for picture in pictures]  # beside the numbers
+    np.testing.assert_array_equal(*corners)
+    assert not recwarn
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_the_start_is_seen_on_every_colour(value):
+    def luma(colour):
+        return colour @ np.array([0.2126, 0.7152, 0.0722])
+
+    mdp = grid_world(["S.."], step_reward=0.0)
+    picture = draw_model(mdp, state_values=np.array([value, 0.0, 1.0])).astype(float)
+    mark = picture[4:20, 4:20].reshape(-1, 3)
+    assert np.ptp([luma(colour) for colour in mark]) > 60
+
+
 def test_cell_size_must_be_positive():
     with pytest.raises(ValueError, match="cell_size of at least 1, got 0"):
         draw_grid(LAYOUT, cell_size=0)

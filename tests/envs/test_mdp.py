@@ -145,6 +145,21 @@ def test_a_view_of_writeable_memory_is_copied():
     np.testing.assert_array_equal(twin.rewards, mdp.rewards)
 
 
+def test_a_read_only_view_of_writeable_memory_is_copied():
+    mdp = chain()
+    memory = mdp.rewards.copy()
+    view = memory[:]
+    view.flags.writeable = False
+    twin = replace(mdp, rewards=view)
+    memory[:] = 99.0
+    np.testing.assert_array_equal(twin.rewards, mdp.rewards)
+
+
+def test_a_deep_copy_shares_the_model():
+    mdp = chain()
+    assert copy.deepcopy([mdp])[0] is mdp
+
+
 def test_ordered_rows_are_not_copied():
     mdp = chain()
     rewards = mdp.rewards.copy()

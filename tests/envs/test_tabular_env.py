@@ -1,5 +1,8 @@
 """`TabularEnv` against toy text's environments, closed forms and its own contract."""
 
+import copy
+import pickle
+
 import gymnasium
 import numpy as np
 import pytest
@@ -241,6 +244,18 @@ def test_the_window_opens_and_closes_twice():
     env.close()
     env.close()
     assert pygame.display.get_surface() is None
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_goes_on_alike_and_opens_its_own_window(twin):
+    env = TabularEnv(chain(), render_mode="human")
+    env.metadata = {**env.metadata, "render_fps": 1000}
+    env.reset(seed=3)
+    other = twin(env)
+    assert other._window is None
+    assert [other.step(0) for _ in range(5)] == [env.step(0) for _ in range(5)]
+    env.close()
+    other.close()
 
 
 def test_stable_baselines_trains_on_it():

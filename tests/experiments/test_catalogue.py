@@ -53,6 +53,14 @@ def test_missing_libraries_are_named(monkeypatch):
     assert "sb3:dqn" in names and "sb3-contrib:qrdqn" not in names
 
 
+def test_a_comparison_takes_agents_of_other_modules(tmp_path):
+    from gymagine.experiments.comparison import compare
+
+    place = "gymagine.agents.random_policy:RandomPolicy"
+    comparison = compare("FrozenLake-v1", place, seeds=1, folder=tmp_path, jobs=1)
+    assert [run.status for run in comparison.runs] == ["finished"]
+
+
 def test_agents_of_other_modules_are_found_by_place():
     place = "gymagine.agents.random_policy:RandomPolicy"
     assert agent_class(place) is agent_class("random")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import gymnasium
 import pytest
@@ -222,8 +223,14 @@ def test_mistakes_are_found_before_anything_runs(
 def test_ctrl_c_keeps_what_is_finished_and_the_rerun_goes_on(tmp_path, executed):
     settings = QUICK | {"total_timesteps": 300_000}
     hyperparameters = {"q-learning": {"simulator": "stepped"}}
-    timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
+
+    def interrupt_once_it_learns():
+        while not any(p.read_text().count("\n") > 1 for p in tmp_path.rglob("q-*/*/eval*.csv")):
+            time.sleep(0.02)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_once_it_learns, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         compare(
             "FrozenLake-v1",

@@ -40,12 +40,16 @@ def weights(model):
 
 
 @pytest.mark.parametrize(
-    ("name", "algorithm", "steps"),
-    [("sb3:a2c", A2C, 500), ("sb3:ppo", PPO, 2_048), ("sb3:dqn", DQN, 600)],
+    ("name", "algorithm", "steps", "more"),
+    [
+        ("sb3:a2c", A2C, 250, {}),
+        ("sb3:ppo", PPO, 256, {"n_steps": 128}),
+        ("sb3:dqn", DQN, 600, {}),
+    ],
 )
-def test_without_presets_it_is_the_library_itself(name, algorithm, steps):
-    ours = agent_class(name)("FrozenLake-v1", seed=3, preset="none").learn(steps)
-    theirs = algorithm("MlpPolicy", "FrozenLake-v1", seed=3, device="cpu").learn(steps)
+def test_without_presets_it_is_the_library_itself(name, algorithm, steps, more):
+    ours = agent_class(name)("FrozenLake-v1", seed=3, preset="none", **more).learn(steps)
+    theirs = algorithm("MlpPolicy", "FrozenLake-v1", seed=3, device="cpu", **more).learn(steps)
     ours_by_name, theirs_by_name = weights(ours.model), weights(theirs)
     assert ours_by_name.keys() == theirs_by_name.keys()
     for key, value in theirs_by_name.items():

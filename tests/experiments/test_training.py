@@ -257,6 +257,26 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     assert digest(record) == digest(whole.record)
 
 
+def test_files_that_cannot_grow_fail_the_run_in_one_line(tmp_path):
+    """What a full disk does, by a limit on the size of files that needs no disk."""
+    words = "train q-learning FrozenLake-v1 --steps 200000 --no-progress-bar --folder"
+    command = f"ulimit -f 100; exec {sys.executable} -m gymagine {words} {tmp_path / 'cut'}"
+    answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert answer.returncode == 2
+    last = answer.stderr.strip().splitlines()[-1]
+    assert last.startswith("gymagine: error: q-learning on FrozenLake-v1 failed after ")
+    assert "File too large; the last checkpoint is kept" in last
+    assert "Traceback" not in answer.stderr
+    (config,) = tmp_path.rglob("config.json")
+    record = RunRecord.open(config.parent)
+    assert record.status == "failed" and 0 < record.load_agent().num_timesteps < 200_000
+    whole = train(
+        "q-learning", "FrozenLake-v1", total_timesteps=200_000, folder=tmp_path / "whole"
+    )
+    assert digest(resume(record).record) == digest(whole.record)
+    assert told(record) == told(whole.record)
+
+
 def test_a_damaged_checkpoint_is_said_to_be(tmp_path):
     record = train("q-learning", "FrozenLake-v1", folder=tmp_path, **SMALL).record
     record.checkpoint.write_bytes(record.checkpoint.read_bytes()[:100])
@@ -276,21 +296,23 @@ def test_peers_are_not_resumed(tmp_path):
 # ---- cut and gone on with -----------------------------------------------------------------------
 
 
-def cut(tmp_path, agent, env, steps, **more):
-    """A run that is interrupted between two of its points, and the record that it leaves."""
+def interrupt_once_it_learns(folder):
+    """Send this process a Ctrl-C, half a second after a run below the folder began to learn."""
 
-    settings = {"total_timesteps": steps, "evaluate_every": steps // 4, "evaluation_episodes": 3}
-    timer = threading.Timer(more.pop("after"), lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        return train(agent, env, folder=tmp_path, **settings | more)
-    finally:
-        timer.cancel()
+    def watch():
+        while not any(p.read_text().count("\n") > 1 for p in folder.rglob("evaluations.csv")):
+            time.sleep(0.02)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tmp_path):
-    more = {"simulator": "stepped", "checkpoint_every": 10**6}
-    result = cut(tmp_path / "cut", "q-learning", "FrozenLake-v1", 300_000, after=0.7, **more)
+    settings = {"total_timesteps": 300_000, "evaluate_every": 75_000, "evaluation_episodes": 3}
+    settings |= {"simulator": "stepped", "checkpoint_every": 10**6}
+    interrupt_once_it_learns(tmp_path)
+    result = train("q-learning", "FrozenLake-v1", folder=tmp_path, **settings)
     assert result.status == "interrupted"
     assert RunRecord.open(result.record.folder).status == "interrupted"
     steps = result.agent.num_timesteps

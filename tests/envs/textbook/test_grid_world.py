@@ -100,6 +100,17 @@ def test_teleports_pay_their_own_reward():
     assert into_the_goal.outcomes(1, 3) == [(1.0, 2, 2.0, True)]
 
 
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_no_wind_is_too_strong(stochastic):
+    rows = ["...", "S.G", "..."]
+    strongest = [-(2**63), 2**63 - 1, 9]
+    options = {"stochastic_wind": stochastic, "moves": 9}
+    mdp = grid_world(rows, wind=strongest, **options)
+    assert {to for _, to, _, _ in mdp.outcomes(3, 8)} == {6}  # down, and up:
+    assert {to for _, to, _, _ in mdp.outcomes(4, 8)} == {1}
+    assert mdp.to_dict() == grid_world(rows, wind=[-9, 9, 9], **options).to_dict()
+
+
 def test_several_starts_and_text_maps():
     mdp = grid_world("S.S\n.#G")
     assert mdp.initial_distribution.tolist() == [0.5, 0.0, 0.5, 0.0, 0.0]

@@ -28,6 +28,58 @@ def test_rewards_stand_for_normal_ones():
     assert np.abs(norm.cdf(np.sort(rewards), loc=-0.1) - share).max() < 0.01
 
 
+def share_of_left(mdp, *, double, num_runs=600, num_episodes=300, seed=0):
+    """(E,) share of runs that go left in each episode of (Double) Q-learning, as in the book."""
+    rng = np.random.default_rng(seed)
+    rewards = np.array([reward for _, _, reward, _ in mdp.outcomes(1, 0)])
+    ways = np.flatnonzero(mdp.allowed[0])
+    goes_left = np.array([mdp.outcomes(0, int(way))[0][1] == 1 for way in ways])
+    tables, runs = 2 if double else 1, np.arange(num_runs)
+    values = [np.zeros((tables, num_runs, len(ways))), np.zeros((tables, num_runs, 10))]
+
+    def greedy(estimates):
+        return (estimates + 1e-9 * rng.random(estimates.shape)).argmax(axis=1)
+
+    def act(state):
+        actions = greedy(values[state].sum(axis=0))
+        explores = rng.random(num_runs) < 0.1
+        return np.where(explores, rng.integers(values[state].shape[2], size=num_runs), actions)
+
+    shares = []
+    for _ in range(num_episodes):
+        chosen = act(0)
+        left = goes_left[chosen]
+        shares.append(left.mean())
+        table = rng.integers(tables, size=num_runs)
+        target = values[1][tables - 1 - table, runs, greedy(values[1][table, runs])]
+        values[0][table, runs, chosen] += 0.1 * (
+            np.where(left, target, 0.0) - values[0][table, runs, chosen]
+        )
+        table, gone, pressed = rng.integers(tables, size=num_runs), runs[left], act(1)
+        place = (table[gone], gone, pressed[gone])
+        values[1][place] += 0.1 * (rng.choice(rewards, size=len(gone)) - values[1][place])
+    return np.array(shares)
+
+
+def test_figure_6_5_and_how_the_unmasked_model_differs():
+    shares = {
+        (masked, double): share_of_left(maximization_bias(masked=masked), double=double)
+        for masked in (True, False)
+        for double in (True, False)
+    }
+    # the figure: Q-learning climbs far above the half that it starts from, Double Q never does,
+    # and both fall to the 5 % of exploration
+    assert shares[True, False][:30].max() > 0.85
+    assert shares[True, True][5:].max() < 0.55
+    assert shares[True, True][-30:].mean() < 0.10 < 0.15 > shares[True, False][-30:].mean()
+    # what the docstring says of the default
+    means = {key: share.mean() for key, share in shares.items()}
+    assert means[True, False] == pytest.approx(0.38, abs=0.03)
+    assert means[True, True] == pytest.approx(0.12, abs=0.03)
+    assert means[False, False] == pytest.approx(0.46, abs=0.03)
+    assert means[False, True] == pytest.approx(0.16, abs=0.03)
+
+
 def test_masked_choices():
     mdp = maximization_bias(masked=True)
     assert mdp.allowed.sum(axis=1).tolist() == [2, 10, 10]

@@ -96,8 +96,7 @@ def backward_induction(
         ahead = values[time + 1].copy()
         if operator.pinned is not None:
             ahead[operator.pinned] = 0.0
-        action_values = operator.action_values(ahead)
-        values[time] = action_values.max(axis=1)
+        action_values, values[time] = operator.action_values(ahead)
         rounding = errors.rounding(float(np.abs(values[time + 1]).max()))
         policies[time] = greedy_policy(action_values, 2 * (error + rounding))
         error = discount * errors.greatest_sum * error + rounding

@@ -18,17 +18,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int64, UInt8
 from numpy.typing import ArrayLike, NDArray
 
 from ...envs.mdp import TabularMDP
 from . import bellman_sweeps
 from .error_bounds import BackupErrors
+from .policy_rows import PolicyRows
 from .resting_places import RestingPlaces
 
 __all__ = ["BellmanOperator", "check_discount", "check_planner_arguments"]
 
 Floats = NDArray[np.float64]
+
+_PADDING = 1.3  # rows are padded to equal length where that costs no more than this
+_CONSTANT_FROM = 200_000  # outcomes, from which constant loops are worth being compiled
+_CONSTANT_TO = 32  # actions or outcomes of a pair, to which a loop of constant length is faster
 
 
 def check_discount(mdp: TabularMDP, discount: float) -> None:
@@ -77,22 +82,24 @@ class BellmanOperator:
         discount: In [0, 1].
         rewards: (S * A,) expected rewards, 0 where masked.
         errors: What its backups prove.
-        uniform_length: The number of outcomes where all pairs have the same, otherwise 0.
         terminates: Whether any outcome ends the episode.
         flags: (K,) the terminated flags where the sweeps must read them, otherwise None.
         pinned: (S,) states that only terminated outcomes enter, or None.
         resting: At discount 1 the places where one can stay without reward, or None.
+        width: The most outcomes of a pair where most pairs have as many, otherwise 0.
+        kinds: (S,) how sweeps treat each state (`bellman_sweeps`), or None where all are regular.
     """
 
     mdp: TabularMDP
     discount: float
     rewards: Float64[Floats, " pairs"]
     errors: BackupErrors
-    uniform_length: int
     terminates: bool
     flags: Bool[NDArray[np.bool_], " outcomes"] | None
     pinned: Bool[NDArray[np.bool_], " states"] | None
-    resting: RestingPlaces | None = None
+    resting: RestingPlaces | None
+    width: int
+    kinds: UInt8[NDArray[np.uint8], " states"] | None
 
     @classmethod
     def of(cls, mdp: TabularMDP, discount: float, *, optimal: bool = True) -> BellmanOperator:
@@ -108,7 +115,7 @@ class BellmanOperator:
         """
         rewards = np.empty(mdp.num_states * mdp.num_actions)
         entered = np.zeros(mdp.num_states, dtype=np.uint8)
-        least, greatest, largest, shortest, longest = bellman_sweeps.summarise_rows(
+        least, greatest, largest = bellman_sweeps.summarise_rows(
             mdp.row_starts,
             mdp.next_states,
             mdp.probabilities,
@@ -117,7 +124,20 @@ class BellmanOperator:
             rewards,
             entered,
         )
+        shortest, longest = bellman_sweeps.row_lengths(mdp.row_starts)
         terminates, mixed = bool((entered & 1).any()), bool((entered == 3).any())
+        pinned = entered == 1 if terminates and not mixed else None
+        resting = RestingPlaces.of(mdp, rewards) if discount == 1 and optimal else None
+        skip = resting.inside if resting is not None and resting.any else None
+        width = longest if len(rewards) * longest <= _PADDING * mdp.num_outcomes else 0
+        kinds = None
+        if mixed or width == 0:
+            kinds = np.full(mdp.num_states, bellman_sweeps.IRREGULAR, dtype=np.uint8)
+        elif pinned is not None or skip is not None or shortest != longest:
+            kinds = entered  # of no more use
+            bellman_sweeps.state_kinds(mdp.row_starts, pinned, skip, width, kinds)
+        if kinds is not None and pinned is not None:
+            kinds[pinned] = bellman_sweeps.PINNED
         return cls(
             mdp=mdp,
             discount=float(discount),
@@ -129,11 +149,12 @@ class BellmanOperator:
                 largest_reward=largest,
                 num_products=longest,
             ),
-            uniform_length=longest if shortest == longest else 0,
             terminates=terminates,
             flags=mdp.terminated if mixed else None,
-            pinned=entered == 1 if terminates and not mixed else None,
-            resting=RestingPlaces.of(mdp, rewards) if discount == 1 and optimal else None,
+            pinned=pinned,
+            resting=resting,
+            width=width,
+            kinds=kinds,
         )
 
     @property
@@ -166,43 +187,40 @@ class BellmanOperator:
         """(S * A,) the pairs that stay in a resting place, or None where there are none."""
         return self.resting.inside if self.resting is not None and self.resting.any else None
 
+    @property
+    def sizes(self) -> tuple[bellman_sweeps.Extent, bellman_sweeps.Extent]:
+        """The number of actions and the width as kernels take them: constants for large models."""
+        num_actions, width = self.mdp.num_actions, self.width
+        if self.mdp.num_outcomes < _CONSTANT_FROM or max(num_actions, width) > _CONSTANT_TO:
+            return num_actions, width
+        return (0,) * num_actions, (0,) * width
+
     def improve(
         self,
         values: Float64[Floats, " states"],
         out: Float64[Floats, " states"],
-        chosen: Int64[NDArray[np.int64], " states"],
+        chosen: Int64[NDArray[np.int64], " states"] | None = None,
+        rows: PolicyRows | None = None,
     ) -> tuple[float, float, float]:
         """One synchronous sweep, ``out = T(values)``.
 
         Args:
             values: (S,) read.
             out: (S,) written.
-            chosen: (S,) written: the first best row, s * A + a, or -1 where none counts.
+            chosen: (S,) written: the first best row, s * A + a, or -1 where none counts. Needed
+                where there are resting places.
+            rows: Written with the best rows; from `PolicyRows.padded`.
 
         Returns:
             The least and the greatest change, and the largest absolute value in ``out``.
         """
-        mdp = self.mdp
-        lowest, highest, largest = bellman_sweeps.improve(
-            values,
-            out,
-            chosen,
-            self.rewards,
-            None if self.uniform_length else mdp.row_starts,
-            mdp.next_states,
-            mdp.probabilities,
-            self.flags,
-            self.skip,
-            self.pinned,
-            mdp.num_actions,
-            self.uniform_length,
-            self.discount,
-        )
+        lowest, highest, largest = self._sweep(values, out, chosen=chosen, rows=rows)
         if lowest > highest:  # every state is pinned
             return 0.0, 0.0, 0.0
         if self.resting is None or not self.resting.any:
             return lowest, highest, largest
-        self.resting.lead(out, chosen)
+        if chosen is not None:
+            self.resting.lead(out, chosen)
         self.resting.level(out)
         change = out - values
         return float(change.min()), float(change.max()), float(np.abs(out).max())
@@ -210,37 +228,65 @@ class BellmanOperator:
     def improve_in_place(
         self,
         values: Float64[Floats, " states"],
-        order: Int32[NDArray[np.int32], " states"] | None = None,
-    ) -> float:
-        """One Gauss–Seidel sweep in the given order (None: as numbered).
+        *,
+        backwards: bool = False,
+        rows: PolicyRows | None = None,
+    ) -> tuple[float, float]:
+        """One Gauss–Seidel sweep, from the first state to the last or backwards.
 
-        Resting places are one state each and come last. Returns the greatest absolute change.
+        Resting places are one state each and come last.
+
+        Returns:
+            The greatest absolute change, and the largest absolute value.
         """
-        mdp, members = self.mdp, None
-        if self.resting is not None and self.resting.any:
-            members = self.resting.members
-            order = np.arange(self.num_states, dtype=np.int32) if order is None else order
-            order = order[self.resting.labels[order] < 0]
-        change: float = bellman_sweeps.improve_in_place(
+        if self.resting is None or not self.resting.any:
+            lowest, highest, largest = self._sweep(values, values, rows=rows, backwards=backwards)
+            return max(-lowest, highest, 0.0), largest
+        members, kinds = self.resting.members, self.kinds
+        assert kinds is not None  # states in resting places are not regular
+        kinds = kinds.copy()
+        kinds[members] = bellman_sweeps.LEFT_ALONE
+        lowest, highest, largest = self._sweep(values, values, kinds=kinds, backwards=backwards)
+        old = values[members]
+        values[members] = self.best_values(values, members)
+        self.resting.level(values)
+        change = max(-lowest, highest, float(np.abs(values[members] - old).max()))
+        return change, max(largest, float(values[members].max()))
+
+    def _sweep(
+        self,
+        values: Floats,
+        out: Floats,
+        *,
+        chosen: NDArray[np.int64] | None = None,
+        action_values: Floats | None = None,
+        rows: PolicyRows | None = None,
+        kinds: NDArray[np.uint8] | None = None,
+        backwards: bool = False,
+    ) -> tuple[float, float, float]:
+        mdp = self.mdp
+        num_actions, width = self.sizes
+        lowest, highest, largest = bellman_sweeps.improve(
             values,
-            order,
+            out,
+            chosen,
+            action_values,
+            None if rows is None else rows.next_states,
+            None if rows is None else rows.probabilities,
+            None if rows is None else rows.rewards,
+            self.kinds if kinds is None else kinds,
             self.rewards,
-            None if self.uniform_length else mdp.row_starts,
+            mdp.row_starts,
             mdp.next_states,
             mdp.probabilities,
             self.flags,
-            None,
-            self.pinned,
-            mdp.num_actions,
-            self.uniform_length,
+            self.skip,
+            num_actions,
+            width,
             self.discount,
+            backwards,
         )
-        if members is not None and self.resting is not None:
-            old = values[members]
-            values[members] = self.best_values(values, members)
-            self.resting.level(values)
-            change = max(change, float(np.abs(values[members] - old).max()))
-        return change
+        return lowest, highest, largest
 
     def best_values(
         self, values: Float64[Floats, " states"], states: Int64[NDArray[np.int64], " some"]
@@ -265,21 +311,22 @@ class BellmanOperator:
 
     def action_values(
         self, values: Float64[Floats, " states"]
-    ) -> Float64[Floats, "states actions"]:
-        """(S, A) values of every pair, -inf where masked; ``values`` are 0 where pinned."""
-        mdp = self.mdp
-        out = np.empty(mdp.num_states * mdp.num_actions)
-        bellman_sweeps.action_values_of(
-            values,
-            out,
-            self.rewards,
-            mdp.row_starts,
-            mdp.next_states,
-            mdp.probabilities,
-            self.flags,
-            self.discount,
-        )
-        return out.reshape(mdp.num_states, mdp.num_actions)
+    ) -> tuple[Float64[Floats, "states actions"], Float64[Floats, " states"]]:
+        """One backup of all states, the pinned as well.
+
+        Args:
+            values: (S,) values, 0 where pinned.
+
+        Returns:
+            (S, A) values of every pair, -inf where masked, and (S,) the best of those that are
+            not inside a resting place.
+        """
+        action_values, best = np.empty(len(self.rewards)), np.empty_like(values)
+        kinds = self.kinds
+        if kinds is not None and self.pinned is not None:
+            kinds = np.where(self.pinned, np.uint8(bellman_sweeps.IRREGULAR), kinds)
+        self._sweep(values, best, action_values=action_values, kinds=kinds)
+        return action_values.reshape(len(values), self.mdp.num_actions), best
 
     def counted_pairs(self) -> Int64[NDArray[np.int64], " counted"]:
         """The rows that constrain the values: not masked, not resting, of states not pinned."""

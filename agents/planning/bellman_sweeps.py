@@ -1,40 +1,54 @@
-r"""Passes over the states, compiled: the only loops of the planners that touch every outcome.
+r"""Passes over the states, compiled: the loops of the planners that touch every outcome.
 
-All kernels read the model's own compressed rows, so that no second copy of the model is made. They
-differ in what they do with a pair's value
+All kernels read the model's own compressed rows, so that no second copy of the model is made. A
+pair's value is
 
 .. math:: q(s, a) = r(s, a) + \gamma \sum_{k \in (s, a)} [\text{not terminated}_k]\, p_k\, v(s'_k).
 
+What a pass does with a state depends on the state's *kind*:
+
+* `REGULAR`: all its pairs have the same number of outcomes, ``width``, and no flag needs to be
+  read; the loops over its outcomes have a fixed length.
+* `IRREGULAR`: anything else; flags, skipped and masked pairs are looked at.
+* `PINNED`: only terminated outcomes enter it, so that the others must see it as 0: it gets 0. This
+  spares reading the flags.
+* `LEFT_ALONE`: it is not touched.
+
 Shared arguments:
-    row_starts: (S * A + 1,) offsets, or None where every row has ``length`` outcomes.
-    flags: (K,) the terminated flags, or None where they need not be read: nothing terminates, or
-        the states that terminated outcomes enter are entered by no others and are ``pinned``.
-    pinned: (S,) states whose value the others must see as 0, or None. They keep value 0 here.
+    kinds: (S,) the kinds, or None where all states are regular.
+    flags: (K,) the terminated flags, or None where they need not be read.
     skip: (S * A,) pairs that are left out, or None. A pair without outcomes is masked.
     rewards: (S * A,) expected rewards.
+    num_actions: A.
+    width: Outcomes of a pair of a regular state.
 
-None is a type of its own to numba: each combination is compiled without the unused branches.
+``num_actions`` and ``width`` are numbers, or tuples of that length: a tuple's length is part of
+its type, so that numba compiles loops of constant length, twice as fast, once for each shape.
+None is a type of its own as well: each combination is compiled without the branches it does not
+need.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 from numpy.typing import NDArray
 
 __all__ = [
-    "action_values_of",
+    "IRREGULAR",
+    "LEFT_ALONE",
+    "PINNED",
+    "REGULAR",
     "best_pair",
     "best_values_of",
-    "count_chosen_outcomes",
-    "count_mixed_outcomes",
-    "gather_chosen_rows",
-    "gather_mixed_rows",
+    "extent",
     "improve",
-    "improve_in_place",
-    "policy_sweeps",
+    "lowest_near_best",
+    "row_lengths",
+    "state_kinds",
     "summarise_rows",
 ]
 
@@ -42,6 +56,32 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Indices: TypeAlias = NDArray[np.int32]
 Bools: TypeAlias = NDArray[np.bool_]
+Kinds: TypeAlias = NDArray[np.uint8]
+Extent: TypeAlias = "int | tuple[int, ...]"
+
+REGULAR, IRREGULAR, PINNED, LEFT_ALONE = 0, 1, 2, 3
+
+
+def extent(size: Extent) -> int:
+    """A number, or the length of a tuple."""
+    return size if isinstance(size, int) else len(size)
+
+
+@overload(extent, strict=False)
+def _extent(size: Any) -> Any:
+    if isinstance(size, types.BaseTuple):
+        return lambda size: len(size)
+    return lambda size: size
+
+
+@njit(cache=True, nogil=True)
+def row_lengths(row_starts: Ints) -> tuple[int, int]:
+    """The least and the greatest number of outcomes of a row."""
+    shortest, longest = row_starts[-1], 0
+    for row in range(len(row_starts) - 1):
+        length = row_starts[row + 1] - row_starts[row]
+        shortest, longest = min(shortest, length), max(longest, length)
+    return shortest, longest
 
 
 @njit(cache=True, nogil=True)
@@ -52,8 +92,8 @@ def summarise_rows(
     rewards: Floats,
     terminated: Bools,
     expected: Floats,
-    entered: NDArray[np.uint8],
-) -> tuple[float, float, float, int, int]:
+    entered: Kinds,
+) -> tuple[float, float, float]:
     """Fill the expected rewards and note how states are entered, in one pass.
 
     Args:
@@ -63,32 +103,52 @@ def summarise_rows(
         rewards: The model's, of each outcome.
         terminated: The model's.
         expected: (S * A,) written.
-        entered: (S,) written: bit 1 by a terminated outcome, bit 2 by another.
+        entered: (S,) zeros; bit 1 is set by a terminated outcome, and bit 2 by others of models in
+            which some outcome terminates.
 
     Returns:
         The least and the greatest sum of a row's not terminated probabilities (over the rows that
-        have outcomes), the largest absolute reward, the least and the greatest row length.
+        have outcomes), and the largest absolute reward.
     """
     least, greatest, largest = np.inf, -np.inf, 0.0
-    shortest, longest = len(next_states), 0
+    ends = terminated.any()
     for row in range(len(expected)):
-        start, stop = row_starts[row], row_starts[row + 1]
-        shortest, longest = min(shortest, stop - start), max(longest, stop - start)
-        if start == stop:
-            expected[row] = 0.0
-            continue
         reward, goes_on = 0.0, 0.0
-        for k in range(start, stop):
+        start, stop = row_starts[row], row_starts[row + 1]
+        for k in range(np.uint64(start), np.uint64(stop)):
             reward += probabilities[k] * rewards[k]
-            largest = max(largest, abs(rewards[k]))
-            if terminated[k]:
+            size = abs(rewards[k])
+            largest = size if size > largest else largest
+            if ends and terminated[k]:
                 entered[next_states[k]] |= 1
             else:
                 goes_on += probabilities[k]
-                entered[next_states[k]] |= 2
+                if ends:
+                    entered[next_states[k]] |= 2
         expected[row] = reward
-        least, greatest = min(least, goes_on), max(greatest, goes_on)
-    return least, greatest, largest, shortest, longest
+        if start < stop:
+            least = goes_on if goes_on < least else least
+            greatest = goes_on if goes_on > greatest else greatest
+    return least, greatest, largest
+
+
+@njit(cache=True, nogil=True)
+def state_kinds(
+    row_starts: Ints, pinned: Bools | None, skip: Bools | None, width: int, kinds: Kinds
+) -> None:
+    """Fill ``kinds`` (S,): regular where all pairs have ``width`` outcomes and none is skipped."""
+    num_actions = (len(row_starts) - 1) // len(kinds)
+    for state in range(len(kinds)):
+        kinds[state] = REGULAR
+        for row in range(state * num_actions, (state + 1) * num_actions):
+            if row_starts[row + 1] - row_starts[row] != width:
+                kinds[state] = IRREGULAR
+            if skip is not None:
+                if skip[row]:
+                    kinds[state] = IRREGULAR
+        if pinned is not None:
+            if pinned[state]:
+                kinds[state] = PINNED
 
 
 @njit(cache=True, nogil=True)
@@ -101,7 +161,7 @@ def _row_total(
     values: Floats,
 ) -> float:
     total = 0.0
-    for k in range(start, stop):
+    for k in range(np.uint64(start), np.uint64(stop)):
         if flags is None:
             total += probabilities[k] * values[np.uint32(next_states[k])]
         elif not flags[k]:
@@ -113,117 +173,220 @@ def _row_total(
 def best_pair(
     state: int,
     values: Floats,
+    action_values: Floats | None,
     rewards: Floats,
-    row_starts: Ints | None,
+    row_starts: Ints,
     next_states: Indices,
     probabilities: Floats,
     flags: Bools | None,
     skip: Bools | None,
     num_actions: int,
-    length: int,
     discount: float,
 ) -> tuple[float, int]:
     """The greatest value of a state's pairs and the first row that has it, or -inf and -1."""
     best, best_row = -np.inf, -1
-    for action in range(num_actions):
-        row = state * num_actions + action
+    for row in range(state * num_actions, (state + 1) * num_actions):
+        start, stop = row_starts[row], row_starts[row + 1]
+        value = -np.inf
+        if start < stop:
+            total = _row_total(start, stop, next_states, probabilities, flags, values)
+            value = rewards[row] + discount * total
+        if action_values is not None:
+            action_values[row] = value
         if skip is not None:
             if skip[row]:
                 continue
-        if row_starts is None:
-            start, stop = row * length, row * length + length
-        else:
-            start, stop = row_starts[row], row_starts[row + 1]
-            if start == stop:
-                continue
-        total = _row_total(start, stop, next_states, probabilities, flags, values)
-        value = rewards[row] + discount * total
         if value > best:
             best, best_row = value, row
     return best, best_row
 
 
 @njit(cache=True, nogil=True)
-def improve(
+def _best_regular_pair(
+    state: int,
+    start: int,
     values: Floats,
-    out: Floats,
-    chosen: Ints,
+    action_values: Floats | None,
     rewards: Floats,
-    row_starts: Ints | None,
     next_states: Indices,
     probabilities: Floats,
-    flags: Bools | None,
-    skip: Bools | None,
-    pinned: Bools | None,
-    num_actions: int,
-    length: int,
+    num_actions: Extent,
+    width: Extent,
     discount: float,
-) -> tuple[float, float, float]:
-    """One synchronous sweep: ``out`` is the best pair's value, ``chosen`` the first such row.
-
-    Pinned states and those all of whose pairs are left out choose -1.
-
-    Returns:
-        The least and the greatest change, ``out - values``, over the states not pinned, and the
-        largest absolute value in ``out``.
-    """
-    lowest, highest, largest = np.inf, -np.inf, 0.0
-    for state in range(len(values)):
-        if pinned is not None:
-            if pinned[state]:
-                out[state] = 0.0
-                chosen[state] = -1
-                continue
-        best, row = best_pair(
-            state,
-            values,
-            rewards,
-            row_starts,
-            next_states,
-            probabilities,
-            flags,
-            skip,
-            num_actions,
-            length,
-            discount,
-        )
-        out[state] = best
-        chosen[state] = row
-        change = best - values[state]
-        lowest, highest = min(lowest, change), max(highest, change)
-        largest = max(largest, abs(best))
-    return lowest, highest, largest
+) -> tuple[float, int]:
+    first_row = state * extent(num_actions)
+    best, best_action = -np.inf, 0
+    for action in range(extent(num_actions)):
+        total = 0.0
+        for k in range(extent(width)):
+            place = np.uint64(start + action * extent(width) + k)
+            total += probabilities[place] * values[np.uint32(next_states[place])]
+        value = rewards[np.uint64(first_row + action)] + discount * total
+        if action_values is not None:
+            action_values[np.uint64(first_row + action)] = value
+        # two selections, not a branch: which action is best cannot be predicted
+        is_better = value > best
+        best = value if is_better else best
+        best_action = action if is_better else best_action
+    return best, first_row + best_action
 
 
 @njit(cache=True, nogil=True)
-def improve_in_place(
+def _back_up(
+    state: int,
+    kind: int,
     values: Floats,
-    order: Indices | None,
+    action_values: Floats | None,
+    kinds: Kinds | None,
     rewards: Floats,
-    row_starts: Ints | None,
+    row_starts: Ints,
     next_states: Indices,
     probabilities: Floats,
     flags: Bools | None,
     skip: Bools | None,
-    pinned: Bools | None,
-    num_actions: int,
-    length: int,
+    num_actions: Extent,
+    width: Extent,
     discount: float,
-) -> float:
-    """One Gauss–Seidel sweep in the given order (None: as numbered).
+) -> tuple[float, int]:
+    if kind == REGULAR:
+        start = state * extent(num_actions) * extent(width)
+        if kinds is not None:
+            start = row_starts[state * extent(num_actions)]
+        return _best_regular_pair(
+            state,
+            start,
+            values,
+            action_values,
+            rewards,
+            next_states,
+            probabilities,
+            num_actions,
+            width,
+            discount,
+        )
+    if kind == PINNED:
+        return 0.0, -1
+    return best_pair(
+        state,
+        values,
+        action_values,
+        rewards,
+        row_starts,
+        next_states,
+        probabilities,
+        flags,
+        skip,
+        extent(num_actions),
+        discount,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _copy_row(
+    state: int,
+    row: int,
+    kind: int,
+    kinds: Kinds | None,
+    policy_states: Indices,
+    policy_probabilities: Any,
+    policy_rewards: Any,
+    rewards: Floats,
+    row_starts: Ints,
+    next_states: Indices,
+    probabilities: Floats,
+    flags: Bools | None,
+    width: Extent,
+) -> None:
+    """Copy one row to the state's place, padded with outcomes of probability 0; -1 is empty."""
+    place = state * extent(width)
+    if kind == REGULAR:
+        start = row * extent(width)
+        if kinds is not None:
+            start = row_starts[row]
+        for k in range(extent(width)):
+            policy_states[np.uint64(place + k)] = next_states[np.uint64(start + k)]
+            policy_probabilities[np.uint64(place + k)] = probabilities[np.uint64(start + k)]
+        policy_rewards[state] = rewards[row]
+        return
+    last = place + extent(width)
+    policy_rewards[state] = 0.0
+    if row >= 0:
+        policy_rewards[state] = rewards[row]
+        for k in range(row_starts[row], row_starts[row + 1]):
+            if flags is not None:
+                if flags[k]:
+                    continue
+            policy_states[place] = next_states[k]
+            policy_probabilities[place] = probabilities[k]
+            place += 1
+    for padding in range(place, last):
+        policy_states[padding] = state
+        policy_probabilities[padding] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def improve(
+    values: Floats,
+    out: Floats,
+    chosen: Ints | None,
+    action_values: Floats | None,
+    policy_states: Indices | None,
+    policy_probabilities: Floats | None,
+    policy_rewards: Floats | None,
+    kinds: Kinds | None,
+    rewards: Floats,
+    row_starts: Ints,
+    next_states: Indices,
+    probabilities: Floats,
+    flags: Bools | None,
+    skip: Bools | None,
+    num_actions: Extent,
+    width: Extent,
+    discount: float,
+    backwards: bool,
+) -> tuple[float, float, float]:
+    """One sweep: ``out`` becomes the best pair's value. With ``out`` as ``values`` it is in place.
+
+    Args:
+        values: (S,) read.
+        out: (S,) written; the same array makes a Gauss–Seidel sweep.
+        chosen: (S,) written: the first best row, or -1 where pinned or all pairs are left out;
+            None if not wanted.
+        action_values: (S * A,) written: every pair's value, -inf where masked; None if not wanted.
+        policy_states: (S * width,) written with the best row's next states, like the next two; for
+            models whose rows all have at most ``width`` outcomes. None if not wanted.
+        policy_probabilities: (S * width,) written; padding has 0.
+        policy_rewards: (S,) written.
+        kinds: See the module, like the next nine.
+        rewards: Expected rewards.
+        row_starts: Offsets.
+        next_states: Next states.
+        probabilities: Probabilities.
+        flags: Terminated flags.
+        skip: Pairs left out.
+        num_actions: A.
+        width: Outcomes of regular pairs.
+        discount: In [0, 1].
+        backwards: Whether to go from the last state to the first.
 
     Returns:
-        The greatest absolute change.
+        The least and the greatest change over the states that are backed up, and the largest
+        absolute value that they got.
     """
-    largest = 0.0
-    for position in range(len(values) if order is None else len(order)):
-        state = position if order is None else order[position]
-        if pinned is not None:
-            if pinned[state]:
-                continue
-        best, _ = best_pair(
+    lowest, highest, largest = np.inf, -np.inf, 0.0
+    for position in range(len(values)):
+        state = len(values) - 1 - position if backwards else position
+        kind = REGULAR
+        if kinds is not None:
+            kind = kinds[state]
+        if kind == LEFT_ALONE:
+            continue
+        best, row = _back_up(
             state,
+            kind,
             values,
+            action_values,
+            kinds,
             rewards,
             row_starts,
             next_states,
@@ -231,12 +394,33 @@ def improve_in_place(
             flags,
             skip,
             num_actions,
-            length,
+            width,
             discount,
         )
-        largest = max(largest, abs(best - values[state]))
-        values[state] = best
-    return largest
+        if chosen is not None:
+            chosen[state] = row
+        if policy_states is not None:
+            _copy_row(
+                state,
+                row,
+                kind,
+                kinds,
+                policy_states,
+                policy_probabilities,
+                policy_rewards,
+                rewards,
+                row_starts,
+                next_states,
+                probabilities,
+                flags,
+                width,
+            )
+        if kind != PINNED:
+            change = best - values[state]
+            lowest, highest = min(lowest, change), max(highest, change)
+            largest = max(largest, abs(best))
+        out[state] = best
+    return lowest, highest, largest
 
 
 @njit(cache=True, nogil=True)
@@ -258,6 +442,7 @@ def best_values_of(
         out[position], _ = best_pair(
             states[position],
             values,
+            None,
             rewards,
             row_starts,
             next_states,
@@ -265,156 +450,24 @@ def best_values_of(
             flags,
             skip,
             num_actions,
-            0,
             discount,
         )
 
 
 @njit(cache=True, nogil=True)
-def action_values_of(
-    values: Floats,
-    out: Floats,
-    rewards: Floats,
-    row_starts: Ints,
-    next_states: Indices,
-    probabilities: Floats,
-    flags: Bools | None,
-    discount: float,
-) -> None:
-    """Fill ``out`` (S * A,) with the value of every pair; -inf where masked."""
-    for row in range(len(out)):
-        start, stop = row_starts[row], row_starts[row + 1]
-        if start == stop:
-            out[row] = -np.inf
-        else:
-            total = _row_total(start, stop, next_states, probabilities, flags, values)
-            out[row] = rewards[row] + discount * total
+def lowest_near_best(action_values: Floats, tie: float, policy: Ints) -> None:
+    """Fill ``policy`` (S,) with the lowest action within ``tie`` of the best in ``action_values``.
 
-
-@njit(cache=True, nogil=True)
-def count_chosen_outcomes(
-    chosen: Ints, row_starts: Ints, terminated: Bools | None, starts: Ints
-) -> None:
-    """Fill ``starts`` (S + 1,), the offsets of the chosen rows without terminated outcomes.
-
-    A chosen row of -1 counts as empty.
+    Args:
+        action_values: (S, A).
+        tie: At least 0.
+        policy: (S,) written.
     """
-    starts[0] = 0
-    for state in range(len(chosen)):
-        row, count = chosen[state], 0
-        if row >= 0:
-            count = row_starts[row + 1] - row_starts[row]
-            if terminated is not None:
-                for k in range(row_starts[row], row_starts[row + 1]):
-                    count -= terminated[k]
-        starts[state + 1] = starts[state] + count
-
-
-@njit(cache=True, nogil=True)
-def gather_chosen_rows(
-    chosen: Ints,
-    row_starts: Ints,
-    next_states: Indices,
-    probabilities: Floats,
-    rewards: Floats,
-    terminated: Bools | None,
-    policy_states: Indices,
-    policy_probabilities: Floats,
-    policy_rewards: Floats,
-) -> None:
-    """Copy the chosen rows one after another; -1 gives an empty row without reward."""
-    position = 0
-    for state in range(len(chosen)):
-        row = chosen[state]
-        policy_rewards[state] = 0.0
-        if row < 0:
-            continue
-        policy_rewards[state] = rewards[row]
-        for k in range(row_starts[row], row_starts[row + 1]):
-            if terminated is not None:
-                if terminated[k]:
-                    continue
-            policy_states[position] = next_states[k]
-            policy_probabilities[position] = probabilities[k]
-            position += 1
-
-
-@njit(cache=True, nogil=True)
-def count_mixed_outcomes(
-    weights: Floats, num_actions: int, row_starts: Ints, terminated: Bools, starts: Ints
-) -> None:
-    """Like `count_chosen_outcomes` for a policy that gives the pairs these weights."""
-    starts[0] = 0
-    for row in range(len(weights)):
-        if row % num_actions == 0:
-            starts[row // num_actions + 1] = starts[row // num_actions]
-        if weights[row] > 0:
-            for k in range(row_starts[row], row_starts[row + 1]):
-                starts[row // num_actions + 1] += not terminated[k]
-
-
-@njit(cache=True, nogil=True)
-def gather_mixed_rows(
-    weights: Floats,
-    num_actions: int,
-    row_starts: Ints,
-    next_states: Indices,
-    probabilities: Floats,
-    rewards: Floats,
-    terminated: Bools,
-    policy_states: Indices,
-    policy_probabilities: Floats,
-    policy_rewards: Floats,
-) -> None:
-    """Like `gather_chosen_rows` for a policy that mixes; equal next states are not summed."""
-    position = 0
-    policy_rewards[:] = 0.0
-    for row in range(len(weights)):
-        if weights[row] > 0:
-            policy_rewards[row // num_actions] += weights[row] * rewards[row]
-            for k in range(row_starts[row], row_starts[row + 1]):
-                if not terminated[k]:
-                    policy_states[position] = next_states[k]
-                    policy_probabilities[position] = weights[row] * probabilities[k]
-                    position += 1
-
-
-@njit(cache=True, nogil=True)
-def policy_sweeps(
-    values: Floats,
-    scratch: Floats,
-    rewards: Floats,
-    starts: Ints,
-    next_states: Indices,
-    probabilities: Floats,
-    discount: float,
-    num_sweeps: int,
-    small_enough: float,
-) -> tuple[int, float, float]:
-    """Synchronous sweeps of one policy, until the changes span at most ``small_enough``.
-
-    The values end in ``values``, whatever the number of sweeps.
-
-    Returns:
-        The number of sweeps, the least and the greatest change in the last.
-    """
-    old, new = values, scratch
-    lowest, highest = 0.0, 0.0
-    sweep = 0
-    while sweep < num_sweeps:
-        sweep += 1
-        lowest, highest = np.inf, -np.inf
-        for state in range(len(old)):
-            total = 0.0
-            for k in range(starts[state], starts[state + 1]):
-                total += probabilities[k] * old[np.uint32(next_states[k])]
-            value = rewards[state] + discount * total
-            change = value - old[state]
-            new[state] = value
-            lowest, highest = min(lowest, change), max(highest, change)
-        old, new = new, old
-        if highest - lowest <= small_enough:
-            break
-    if sweep % 2 == 1:
-        values[:] = scratch
-    return sweep, lowest, highest
+    for state in range(len(policy)):
+        best = -np.inf
+        for action in range(action_values.shape[1]):
+            best = max(best, action_values[state, action])
+        for action in range(action_values.shape[1]):
+            if action_values[state, action] >= best - tie:
+                policy[state] = action
+                break

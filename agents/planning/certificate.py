@@ -19,6 +19,7 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from .bellman_operator import BellmanOperator
+from .bellman_sweeps import lowest_near_best
 from .solution import Solution
 from .total_reward import certify_total_reward
 
@@ -70,26 +71,25 @@ def certify(
     Returns:
         The solution; ``converged`` says whether the bound is within the tolerance.
     """
-    action_values = operator.action_values(values)
-    errors, largest = operator.errors, float(np.abs(values).max())
+    errors, largest = operator.errors, _size(values)
+    action_values, best = operator.action_values(values)
     outside = operator.without_resting(action_values)
-    best = outside.max(axis=1)
     if operator.resting is not None:
         operator.resting.level(best)
-    own = best.copy()
-    if operator.pinned is not None:
-        best[operator.pinned] = 0.0
     change = best - values
+    if operator.pinned is not None:
+        change[operator.pinned] = 0.0
     lowest, highest = float(change.min()), float(change.max())
     if operator.resting is None:
         lower, upper = errors.offsets(lowest, highest, largest)
         error_bound, nearness = max(-lower, upper), np.inf
     else:
-        proof = certify_total_reward(operator, values, outside, best, errors.rounding(largest))
+        backup = values + change
+        proof = certify_total_reward(operator, values, outside, backup, errors.rounding(largest))
         error_bound, nearness = proof.error_bound, proof.nearness
     error_bound = min(proven, error_bound) * max(1.0, errors.greatest_sum)
     if operator.pinned is not None:
-        values[operator.pinned] = own[operator.pinned]
+        values[operator.pinned] = best[operator.pinned]
     tie = errors.rounding(largest) + min(2 * error_bound, _TIE * largest)
     return Solution(
         method=method,
@@ -104,12 +104,16 @@ def certify(
     )
 
 
+def _size(values: Floats) -> float:
+    return max(float(values.max()), -float(values.min()))
+
+
 def greedy_policy(
     action_values: Float64[Floats, "states actions"], tie: float
 ) -> Int64[Ints, " states"]:
     """(S,) the lowest action whose value is within ``tie`` of the state's best."""
-    best = action_values.max(axis=1, keepdims=True)
-    policy: Ints = np.argmax(action_values >= best - tie, axis=1)
+    policy = np.zeros(len(action_values), dtype=np.int64)
+    lowest_near_best(action_values, tie, policy)
     return policy
 
 

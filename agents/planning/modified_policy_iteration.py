@@ -18,7 +18,8 @@ from .bellman_operator import BellmanOperator, check_planner_arguments
 from .certificate import certify, finish, warn_if_short
 from .linear_solve import PolicySystem
 from .policy_iteration import first_policy
-from .policy_rows import PolicyRows, chosen_rows
+from .policy_rows import PolicyRows
+from .row_selection import chosen_rows
 from .solution import Solution, SweepWatcher, watch
 
 __all__ = ["modified_policy_iteration"]

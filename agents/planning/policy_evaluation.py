@@ -34,8 +34,9 @@ from .certificate import greedy_policy, warn_if_short
 from .end_components import ending_pairs
 from .error_bounds import UNIT_ROUNDING, BackupErrors
 from .linear_solve import PolicySystem
-from .policy_rows import PolicyRows, mixed_rows
+from .policy_rows import PolicyRows
 from .resting_places import negligible_reward
+from .row_selection import mixed_rows
 from .solution import Solution, SweepWatcher, watch
 
 __all__ = ["policy_evaluation"]
@@ -158,7 +159,7 @@ class _Problem:
         self.discount = operator.discount
         sums: Floats = np.asarray(rows.matrix().sum(axis=1))
         # the rows' own weights and rewards are products and sums too
-        num_products = int(np.diff(rows.starts).max()) + operator.errors.num_products + 1
+        num_products = int(rows.lengths().max()) + operator.errors.num_products + 1
         self.errors = BackupErrors.of_sums(
             discount=operator.discount,
             least_sum=float(sums.min()),
@@ -241,7 +242,7 @@ def _without_idle(operator: BellmanOperator, weights: Floats) -> Floats:
     graph = rows.matrix().copy()
     graph.sum_duplicates()  # connected_components does not return where an edge stands twice
     count, component = connected_components(graph, directed=True, connection="strong")
-    here = np.repeat(component, np.diff(rows.starts))
+    here = np.repeat(component, rows.lengths())
     there = component[rows.next_states]
     open_ = np.zeros(count, dtype=np.bool_)
     open_[here[here != there]] = True
@@ -297,7 +298,7 @@ def _solution(
     seen = (values if ahead is None else ahead).copy()
     if operator.pinned is not None:
         seen[operator.pinned] = 0.0
-    action_values = operator.action_values(seen)
+    action_values, _ = operator.action_values(seen)
     largest = _size(values)
     tie = operator.errors.rounding(largest) + min(2 * error_bound, 1e-9 * largest)
     return Solution(

@@ -27,7 +27,8 @@ from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
 from .certificate import finish
 from .linear_solve import PolicySystem
-from .policy_rows import PolicyRows, chosen_rows
+from .policy_rows import PolicyRows
+from .row_selection import chosen_rows
 from .solution import Solution, SweepWatcher, watch
 
 __all__ = ["improve_policies", "policy_iteration"]

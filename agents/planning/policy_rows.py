@@ -20,45 +20,64 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numpy.typing import NDArray
 
-from . import bellman_sweeps
-from .bellman_operator import BellmanOperator
+from . import policy_sweeps
+from .bellman_sweeps import Extent, extent
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["PolicyRows", "chosen_rows", "mixed_rows"]
+__all__ = ["PolicyRows"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class PolicyRows:
-    """The rows of one policy, from `chosen_rows` or `mixed_rows`.
+    """The rows of one policy (see `row_selection`), one after another or padded to one width.
 
     Attributes:
-        starts: (S + 1,) offsets.
-        next_states: At least ``starts[-1]`` next states.
-        probabilities: As many probabilities of going there.
+        starts: (S + 1,) offsets; None where all rows are ``width`` long.
+        next_states: At least ``starts[-1]`` next states, or S * width.
+        probabilities: As many probabilities of going there; 0 in padding.
         rewards: (S,) expected rewards.
+        width: The length of padded rows, as kernels take it (see `bellman_sweeps`).
     """
 
-    starts: Int64[NDArray[np.int64], " states_and_one"]
+    starts: Int64[NDArray[np.int64], " states_and_one"] | None
     next_states: Int32[NDArray[np.int32], " entries"]
     probabilities: Float64[Floats, " entries"]
     rewards: Float64[Floats, " states"]
+    width: Extent = 0
+
+    @classmethod
+    def padded(cls, num_states: int, width: Extent) -> PolicyRows:
+        """Rows of one width, to be written by a sweep that improves."""
+        size = num_states * extent(width)
+        return cls(
+            None, np.empty(size, dtype=np.int32), np.empty(size), np.empty(num_states), width
+        )
 
     @property
     def num_states(self) -> int:
         """S."""
         return len(self.rewards)
 
+    def lengths(self) -> Int64[NDArray[np.int64], " states"]:
+        """(S,) the number of outcomes of each row, padding included."""
+        if self.starts is None:
+            return np.full(self.num_states, extent(self.width))
+        return np.diff(self.starts)
+
     def matrix(self) -> csr_array[np.float64]:
         """The (S, S) sparse matrix of the probabilities; it shares these arrays."""
         from scipy.sparse import csr_array
 
-        count = int(self.starts[-1])
+        starts = self.starts
+        if starts is None:
+            starts = np.arange(self.num_states + 1) * extent(self.width)
+        count = int(starts[-1])
         return csr_array(
-            (self.probabilities[:count], self.next_states[:count], self.starts),
+            (self.probabilities[:count], self.next_states[:count], starts),
             shape=(self.num_states, self.num_states),
         )
 
@@ -97,80 +116,51 @@ class PolicyRows:
         Returns:
             The number of sweeps, the least and the greatest change of the last.
         """
-        count, lowest, highest = bellman_sweeps.policy_sweeps(
+        count, lowest, highest = policy_sweeps.sweep_together(
             values,
             scratch,
             self.rewards if rewards is None else rewards,
             self.starts,
             self.next_states,
             self.probabilities,
+            self.width,
             discount,
             num_sweeps,
             small_enough,
         )
         return count, lowest, highest
 
+    def sweep_in_place(
+        self,
+        values: Float64[Floats, " states"],
+        *,
+        discount: float,
+        num_sweeps: int,
+        backwards: bool = False,
+        small_enough: float = 0.0,
+    ) -> tuple[int, float]:
+        """Up to ``num_sweeps`` Gauss–Seidel sweeps of the policy, to and fro.
 
-def chosen_rows(
-    operator: BellmanOperator,
-    chosen: Int64[NDArray[np.int64], " states"],
-    reuse: PolicyRows | None = None,
-) -> PolicyRows:
-    """The rows of a deterministic policy.
+        Args:
+            values: (S,) read and written.
+            discount: In [0, 1].
+            num_sweeps: How many at most.
+            backwards: Whether the first goes from the last state to the first.
+            small_enough: Stop when no change of a sweep is greater.
 
-    Args:
-        operator: Whose model and rewards.
-        chosen: (S,) the row s * A + a of each state; -1 for a state that earns nothing and stays.
-        reuse: Rows that are needed no more, whose arrays may be written over.
-    """
-    mdp = operator.mdp
-    terminated = mdp.terminated if operator.terminates else None
-    starts = np.empty(len(chosen) + 1, dtype=np.int64) if reuse is None else reuse.starts
-    bellman_sweeps.count_chosen_outcomes(chosen, mdp.row_starts, terminated, starts)
-    count = int(starts[-1])
-    if reuse is None or len(reuse.next_states) < count:
-        next_states, probabilities = np.empty(count, dtype=np.int32), np.empty(count)
-    else:
-        next_states, probabilities = reuse.next_states, reuse.probabilities
-    rewards = np.empty(len(chosen)) if reuse is None else reuse.rewards
-    bellman_sweeps.gather_chosen_rows(
-        chosen,
-        mdp.row_starts,
-        mdp.next_states,
-        mdp.probabilities,
-        operator.rewards,
-        terminated,
-        next_states,
-        probabilities,
-        rewards,
-    )
-    return PolicyRows(starts, next_states, probabilities, rewards)
-
-
-def mixed_rows(
-    operator: BellmanOperator, weights: Float64[Floats, "states actions"]
-) -> PolicyRows:
-    """The rows of a policy with these action probabilities."""
-    mdp = operator.mdp
-    flat = np.ascontiguousarray(weights).ravel()
-    starts = np.empty(mdp.num_states + 1, dtype=np.int64)
-    bellman_sweeps.count_mixed_outcomes(
-        flat, mdp.num_actions, mdp.row_starts, mdp.terminated, starts
-    )
-    count = int(starts[-1])
-    rows = PolicyRows(
-        starts, np.empty(count, dtype=np.int32), np.empty(count), np.empty(mdp.num_states)
-    )
-    bellman_sweeps.gather_mixed_rows(
-        flat,
-        mdp.num_actions,
-        mdp.row_starts,
-        mdp.next_states,
-        mdp.probabilities,
-        operator.rewards,
-        mdp.terminated,
-        rows.next_states,
-        rows.probabilities,
-        rows.rewards,
-    )
-    return rows
+        Returns:
+            The number of sweeps, and the greatest absolute change of the last.
+        """
+        count, change = policy_sweeps.sweep_in_place(
+            values,
+            self.rewards,
+            self.starts,
+            self.next_states,
+            self.probabilities,
+            self.width,
+            discount,
+            num_sweeps,
+            backwards,
+            small_enough,
+        )
+        return count, change

@@ -113,7 +113,7 @@ class _Queue:
         self._place = np.empty(count, dtype=np.int32)
         self._priority = np.zeros(count)
         backup = np.empty_like(values)
-        operator.improve(values, backup, np.empty(len(values), dtype=np.int64))
+        operator.improve(values, backup)
         np.maximum.at(self._priority, node, np.abs(backup - values))
         heapify(self._heap, self._place, self._priority)
 

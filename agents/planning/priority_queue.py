@@ -123,6 +123,7 @@ def drain(
             value, _ = best_pair(
                 node_states[position],
                 values,
+                None,
                 rewards,
                 row_starts,
                 next_states,
@@ -130,7 +131,6 @@ def drain(
                 flags,
                 skip,
                 num_actions,
-                0,
                 discount,
             )
             best = max(best, value)

@@ -36,16 +36,16 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from . import bellman_sweeps
 from .bellman_operator import BellmanOperator
 from .linear_solve import PolicySystem
-from .policy_rows import PolicyRows, chosen_rows
+from .policy_rows import PolicyRows
+from .row_selection import chosen_rows
 
 __all__ = ["TotalRewardCertificate", "certify_total_reward", "expected_steps"]
 
@@ -124,29 +124,19 @@ def _longest_steps(
     chosen = np.arange(num_states) * num_actions + np.argmax(first, axis=1)
     chosen[~near.any(axis=1)] = -1
     _join(operator, first.max(axis=1), chosen)
-    ahead = np.empty(num_states * num_actions)
+    steps_operator = replace(operator, rewards=np.zeros_like(operator.rewards))
     for _ in range(_IMPROVEMENTS):
         steps = expected_steps(chosen_rows(operator, chosen))
         if steps is None:
             return None
         if operator.pinned is not None:
             steps[operator.pinned] = 0.0
-        mdp = operator.mdp
-        bellman_sweeps.action_values_of(
-            steps,
-            ahead,
-            np.zeros_like(ahead),
-            mdp.row_starts,
-            mdp.next_states,
-            mdp.probabilities,
-            operator.flags,
-            1.0,
-        )
-        longest = np.where(near, ahead.reshape(near.shape), -np.inf)
+        ahead, _ = steps_operator.action_values(steps)
+        longest = np.where(near, ahead, -np.inf)
         most = longest.max(axis=1)
         longer = most > steps - 0.5
         if not longer.any():
-            return steps, ahead.reshape(near.shape)
+            return steps, ahead
         better = np.arange(num_states) * num_actions + np.argmax(longest, axis=1)
         chosen = np.where(longer, better, chosen)
         _join(operator, np.where(longer, most, -np.inf), chosen)

@@ -80,11 +80,10 @@ def value_iteration(
 
 def _synchronous(operator: BellmanOperator) -> _Step:
     buffer = np.empty(operator.num_states)
-    chosen = np.empty(operator.num_states, dtype=np.int64)
 
     def step(values: Floats) -> tuple[Floats, float, float, float]:
         nonlocal buffer
-        lowest, highest, largest = operator.improve(values, buffer, chosen)
+        lowest, highest, largest = operator.improve(values, buffer)
         values, buffer = buffer, values
         return values, lowest, highest, largest
 
@@ -93,8 +92,8 @@ def _synchronous(operator: BellmanOperator) -> _Step:
 
 def _in_place(operator: BellmanOperator) -> _Step:
     def step(values: Floats) -> tuple[Floats, float, float, float]:
-        change = operator.improve_in_place(values)
-        return values, -change, change, float(np.abs(values).max())
+        change, largest = operator.improve_in_place(values)
+        return values, -change, change, largest
 
     return step
 

@@ -8,6 +8,8 @@ Two measurements decide how the learners are written (numba 0.68, one core):
 * A kernel whose arguments are tuples of arrays spends three quarters of its time counting
   references. These kernels never allocate, so the counting is left out: 7 million steps a second
   become 25 million.
+* Passing such a tuple to a kernel that is not inlined writes dozens of words to the stack. All
+  calls between kernels are inlined: 25 million steps a second become 40 million.
 
 Calling a compiled function looks at the types of its arguments first, 2 microseconds for a tuple
 of arrays. A learner's types never change, so it asks once for the machine code's entry point; that
@@ -26,12 +28,18 @@ __all__ = ["entry_point", "njit"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # _nrt is numba's run time, which allocates arrays and counts references to them.
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "forceinline": True,
+    "_nrt": False,
+}
 _njit: Any = numba.njit(**_OPTIONS)
 
 
 def njit(function: Function) -> Function:
-    """Compile a kernel: cached on disk, without the global interpreter lock, never allocating.
+    """Compile a kernel: cached on disk, inlined by others, without Python's lock, not allocating.
 
     Without the lock, seeds learn in parallel threads. A kernel that allocates an array does not
     compile. Division by zero gives infinity or NaN, as in numpy.

@@ -66,7 +66,8 @@ class LearningSession:
         self._end = self._first + budget
         self._callback = None if callback is None else _as_callback(callback)
         self._log_interval = max(1, int(log_interval))
-        self._logged = agent.num_episodes
+        # counted over the agent's life, so that many short calls log as often as one long one
+        self._logged = agent.num_episodes - agent.num_episodes % self._log_interval
         self._locals: dict[str, Any] = {
             "self": agent,
             "total_timesteps": self._end,

@@ -64,7 +64,8 @@ def _show_agents(console: Console) -> None:
         console.print(Text(title, style="bold"))
         for entry in entries:
             if entry.kind == kind:
-                console.print(Text(f"  {entry.name:<{width}}  {entry.summary}"))
+                line = Text(f"  {entry.name:<{width}}  {entry.summary}")
+                console.print(line, soft_wrap=True)
 
 
 def _show_environments(console: Console) -> None:

@@ -246,7 +246,7 @@ def report(found, calls, rounds):
         "# Tabular learning: environment steps per second",
         "",
         "Written by `benchmarks/tabular_learning.py`. "
-        f"Medians of {rounds} interleaved rounds, one process and one thread each, processor time; "
+        f"Medians of {rounds} interleaved rounds, one process and thread each, processor time; "
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. "
         "Exploration rate 1 to 0.1, step size 0.5 to 0.01 (bettermdptools' defaults; the row with "
         "the default step size: 1 over the root of the number of updates), discount 0.99. This is "

@@ -202,91 +202,9 @@ def best_pair(
 
 
 @njit(cache=True, nogil=True)
-def _best_regular_pair(
-    state: int,
-    start: int,
-    values: Floats,
-    action_values: Floats | None,
-    rewards: Floats,
-    next_states: Indices,
-    probabilities: Floats,
-    num_actions: Extent,
-    width: Extent,
-    discount: float,
-) -> tuple[float, int]:
-    first_row = state * extent(num_actions)
-    best, best_action = -np.inf, 0
-    for action in range(extent(num_actions)):
-        total = 0.0
-        for k in range(extent(width)):
-            place = np.uint64(start + action * extent(width) + k)
-            total += probabilities[place] * values[np.uint32(next_states[place])]
-        value = rewards[np.uint64(first_row + action)] + discount * total
-        if action_values is not None:
-            action_values[np.uint64(first_row + action)] = value
-        # two selections, not a branch: which action is best cannot be predicted
-        is_better = value > best
-        best = value if is_better else best
-        best_action = action if is_better else best_action
-    return best, first_row + best_action
-
-
-@njit(cache=True, nogil=True)
-def _back_up(
-    state: int,
-    kind: int,
-    values: Floats,
-    action_values: Floats | None,
-    kinds: Kinds | None,
-    rewards: Floats,
-    row_starts: Ints,
-    next_states: Indices,
-    probabilities: Floats,
-    flags: Bools | None,
-    skip: Bools | None,
-    num_actions: Extent,
-    width: Extent,
-    discount: float,
-) -> tuple[float, int]:
-    if kind == REGULAR:
-        start = state * extent(num_actions) * extent(width)
-        if kinds is not None:
-            start = row_starts[state * extent(num_actions)]
-        return _best_regular_pair(
-            state,
-            start,
-            values,
-            action_values,
-            rewards,
-            next_states,
-            probabilities,
-            num_actions,
-            width,
-            discount,
-        )
-    if kind == PINNED:
-        return 0.0, -1
-    return best_pair(
-        state,
-        values,
-        action_values,
-        rewards,
-        row_starts,
-        next_states,
-        probabilities,
-        flags,
-        skip,
-        extent(num_actions),
-        discount,
-    )
-
-
-@njit(cache=True, nogil=True)
 def _copy_row(
     state: int,
     row: int,
-    kind: int,
-    kinds: Kinds | None,
     policy_states: Indices,
     policy_probabilities: Any,
     policy_rewards: Any,
@@ -295,20 +213,11 @@ def _copy_row(
     next_states: Indices,
     probabilities: Floats,
     flags: Bools | None,
-    width: Extent,
+    width: int,
 ) -> None:
     """Copy one row to the state's place, padded with outcomes of probability 0; -1 is empty."""
-    place = state * extent(width)
-    if kind == REGULAR:
-        start = row * extent(width)
-        if kinds is not None:
-            start = row_starts[row]
-        for k in range(extent(width)):
-            policy_states[np.uint64(place + k)] = next_states[np.uint64(start + k)]
-            policy_probabilities[np.uint64(place + k)] = probabilities[np.uint64(start + k)]
-        policy_rewards[state] = rewards[row]
-        return
-    last = place + extent(width)
+    place = state * width
+    last = place + width
     policy_rewards[state] = 0.0
     if row >= 0:
         policy_rewards[state] = rewards[row]
@@ -325,7 +234,59 @@ def _copy_row(
 
 
 @njit(cache=True, nogil=True)
-def improve(
+def _improve_specially(
+    state: int,
+    kind: int,
+    values: Floats,
+    action_values: Floats | None,
+    policy_states: Indices | None,
+    policy_probabilities: Floats | None,
+    policy_rewards: Floats | None,
+    rewards: Floats,
+    row_starts: Ints,
+    next_states: Indices,
+    probabilities: Floats,
+    flags: Bools | None,
+    skip: Bools | None,
+    num_actions: int,
+    width: int,
+    discount: float,
+) -> tuple[float, int]:
+    """What `improve` does with a state that is not regular."""
+    best, row = 0.0, -1
+    if kind != PINNED:
+        best, row = best_pair(
+            state,
+            values,
+            action_values,
+            rewards,
+            row_starts,
+            next_states,
+            probabilities,
+            flags,
+            skip,
+            num_actions,
+            discount,
+        )
+    if policy_states is not None:
+        _copy_row(
+            state,
+            row,
+            policy_states,
+            policy_probabilities,
+            policy_rewards,
+            rewards,
+            row_starts,
+            next_states,
+            probabilities,
+            flags,
+            width,
+        )
+    return best, row
+
+
+@njit(cache=True, nogil=True)
+def improve(  # noqa: C901  # a call with these arrays costs more than a state's arithmetic
     values: Floats,
     out: Floats,
     chosen: Ints | None,
@@ -376,35 +337,39 @@ def improve(
     lowest, highest, largest = np.inf, -np.inf, 0.0
     for position in range(len(values)):
         state = len(values) - 1 - position if backwards else position
-        kind = REGULAR
+        first_row = state * extent(num_actions)
+        start = first_row * extent(width)
         if kinds is not None:
-            kind = kinds[state]
-        if kind == LEFT_ALONE:
-            continue
-        best, row = _back_up(
-            state,
-            kind,
-            values,
-            action_values,
-            kinds,
-            rewards,
-            row_starts,
-            next_states,
-            probabilities,
-            flags,
-            skip,
-            num_actions,
-            width,
-            discount,
-        )
-        if chosen is not None:
-            chosen[state] = row
-        if policy_states is not None:
-            _copy_row(
+            if kinds[state] == LEFT_ALONE:
+                continue
+            start = row_starts[first_row]
+        best, row = -np.inf, first_row
+        if kinds is None or kinds[state] == REGULAR:
+            for action in range(extent(num_actions)):
+                total = 0.0
+                for k in range(extent(width)):
+                    place = np.uint64(start + action * extent(width) + k)
+                    total += probabilities[place] * values[np.uint32(next_states[place])]
+                value = rewards[np.uint64(first_row + action)] + discount * total
+                if action_values is not None:
+                    action_values[np.uint64(first_row + action)] = value
+                # two selections, not a branch: which action is best cannot be predicted
+                is_better = value > best
+                best = value if is_better else best
+                row = first_row + action if is_better else row
+            if policy_states is not None:
+                for k in range(extent(width)):
+                    source = np.uint64(start + (row - first_row) * extent(width) + k)
+                    place = np.uint64(state * extent(width) + k)
+                    policy_states[place] = next_states[source]
+                    policy_probabilities[place] = probabilities[source]
+                policy_rewards[state] = rewards[row]
+        else:
+            best, row = _improve_specially(
                 state,
-                row,
-                kind,
-                kinds,
+                kinds[state],
+                values,
+                action_values,
                 policy_states,
                 policy_probabilities,
                 policy_rewards,
@@ -413,9 +378,14 @@ def improve(
                 next_states,
                 probabilities,
                 flags,
-                width,
+                skip,
+                extent(num_actions),
+                extent(width),
+                discount,
             )
-        if kind != PINNED:
+        if chosen is not None:
+            chosen[state] = row
+        if kinds is None or kinds[state] != PINNED:
             change = best - values[state]
             lowest, highest = min(lowest, change), max(highest, change)
             largest = max(largest, abs(best))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .configuration import ControlConfig
-from .exploration import Exploration, best_action, compile_exploration, explored_action
+from .exploration import Exploration, compile_exploration, explored_action
 from .learner import AbstractTabularAgent
 from .schedules import CompiledSchedule, StepSize, compile_schedule, scheduled
 
@@ -42,15 +42,16 @@ class AbstractControl(AbstractTabularAgent):
         return float(scheduled(self._memory.exploration.rate, self.num_timesteps))
 
     def _choose(self, state: int, allowed: NDArray[np.bool_], deterministic: bool) -> int:
-        row = self._memory.action_values[state : state + 1]
-        masks = allowed[np.newaxis]
         if not allowed.any():
             raise ValueError(f"expected an allowed action in state {state}, got none")
+        values: NDArray[np.float64] = self._memory.action_values[state]
         if deterministic:
-            return int(best_action(row, masks, 0))
+            return int(np.where(allowed, values, -np.inf).argmax())
         exploration: Exploration = self._memory.exploration
-        own = exploration._replace(allowed=masks, random=self._prediction_random)
-        return int(explored_action(own, row, 0))
+        own = exploration._replace(
+            allowed=allowed[np.newaxis], is_masked=True, random=self._prediction_random
+        )
+        return int(explored_action(own, values[np.newaxis], 0))
 
     def _scalars(self) -> dict[str, float]:
         scalars = {}
@@ -80,6 +81,7 @@ class AbstractControl(AbstractTabularAgent):
             config.exploration_rate,
             config.temperature,
             allowed=self._allowed,
+            is_masked=self._is_masked,
             random=random,
             clock=self._clock,
         )

@@ -72,7 +72,7 @@ def observe(
         chooser, judge, counts = memory.second_values, memory.first_values, memory.second_updates
     target = reward
     if not terminated:
-        best = best_action(chooser, memory.exploration.allowed, next_state)
+        best = best_action(memory.exploration, chooser, next_state)
         target += memory.discount * judge[next_state, best]
     n = counts[state, action] + 1
     counts[state, action] = n

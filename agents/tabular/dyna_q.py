@@ -115,7 +115,7 @@ def _update(
     values = memory.action_values
     target = reward
     if not terminated:
-        target += memory.discount * best_value(values, memory.exploration.allowed, next_state)
+        target += memory.discount * best_value(memory.exploration, values, next_state)
     n = max(memory.num_updates[state, action], 1)  # a planned pair may never have been tried
     alpha = size_of_update(memory.step_size, memory.exploration.clock[0], n)
     values[state, action] += alpha * (target - values[state, action])

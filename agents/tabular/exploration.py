@@ -51,6 +51,7 @@ class Exploration(NamedTuple):
 
     Attributes:
         allowed: (S, A) which actions may be taken; every state that is acted in has one.
+        is_masked: False where all actions are allowed for good, so that kernels need not look.
         random: (4,) the random stream.
         clock: (1,) environment steps learnt from, which the schedules go by.
         method: 0 epsilon-greedy, 1 softmax.
@@ -59,6 +60,7 @@ class Exploration(NamedTuple):
     """
 
     allowed: NDArray[np.bool_]
+    is_masked: bool
     random: NDArray[np.uint64]
     clock: NDArray[np.int64]
     method: int
@@ -72,12 +74,14 @@ def compile_exploration(
     temperature: float | Schedule,
     *,
     allowed: NDArray[np.bool_],
+    is_masked: bool,
     random: NDArray[np.uint64],
     clock: NDArray[np.int64],
 ) -> Exploration:
     """Bring settings and arrays into the form that compiled loops take."""
     return Exploration(
         allowed=allowed,
+        is_masked=is_masked,
         random=random,
         clock=clock,
         method=_METHODS.index(method),
@@ -87,24 +91,27 @@ def compile_exploration(
 
 
 @njit
-def best_value(
-    action_values: NDArray[np.float64], allowed: NDArray[np.bool_], state: int
-) -> float:
+def _may(exploration: Exploration, state: int, action: int) -> bool:
+    return not exploration.is_masked or bool(exploration.allowed[state, action])
+
+
+@njit
+def best_value(exploration: Exploration, action_values: NDArray[np.float64], state: int) -> float:
     """The largest value of an allowed action."""
     best = -np.inf
     for action in range(action_values.shape[1]):
-        if allowed[state, action] and action_values[state, action] > best:
+        if _may(exploration, state, action) and action_values[state, action] > best:
             best = action_values[state, action]
     return best
 
 
 @njit
-def best_action(action_values: NDArray[np.float64], allowed: NDArray[np.bool_], state: int) -> int:
+def best_action(exploration: Exploration, action_values: NDArray[np.float64], state: int) -> int:
     """The allowed action of largest value, the lowest of equals; 0 where none is allowed."""
     chosen = 0
     best = -np.inf
     for action in range(action_values.shape[1]):
-        if allowed[state, action] and action_values[state, action] > best:
+        if _may(exploration, state, action) and action_values[state, action] > best:
             best = action_values[state, action]
             chosen = action
     return chosen
@@ -129,7 +136,7 @@ def uniform_action(exploration: Exploration, state: int) -> int:
     num_actions = exploration.allowed.shape[1]
     while True:
         action = random_below(exploration.random, num_actions)
-        if exploration.allowed[state, action]:
+        if _may(exploration, state, action):
             return action
 
 
@@ -141,7 +148,7 @@ def _random_best_action(
     chosen = 0
     ties = 0
     for action in range(action_values.shape[1]):
-        if exploration.allowed[state, action]:
+        if _may(exploration, state, action):
             value = action_values[state, action]
             if value > best:
                 best = value
@@ -153,7 +160,7 @@ def _random_best_action(
         return chosen
     skip = random_below(exploration.random, ties)
     for action in range(chosen, action_values.shape[1]):
-        if exploration.allowed[state, action] and action_values[state, action] == best:
+        if _may(exploration, state, action) and action_values[state, action] == best:
             if skip == 0:
                 return action
             skip -= 1
@@ -165,15 +172,15 @@ def _softmax_action(
     exploration: Exploration, action_values: NDArray[np.float64], state: int
 ) -> int:
     temperature = scheduled(exploration.temperature, exploration.clock[0])
-    best = best_value(action_values, exploration.allowed, state)
+    best = best_value(exploration, action_values, state)
     total = 0.0
     for action in range(action_values.shape[1]):
-        if exploration.allowed[state, action]:
+        if _may(exploration, state, action):
             total += math.exp((action_values[state, action] - best) / temperature)
     threshold = random_unit(exploration.random) * total
     chosen = 0
     for action in range(action_values.shape[1]):
-        if exploration.allowed[state, action]:
+        if _may(exploration, state, action):
             chosen = action
             threshold -= math.exp((action_values[state, action] - best) / temperature)
             if threshold < 0.0:
@@ -186,12 +193,12 @@ def expected_value(
     exploration: Exploration, action_values: NDArray[np.float64], state: int
 ) -> float:
     """The mean value of the action that the exploration policy takes at the present step."""
-    best = best_value(action_values, exploration.allowed, state)
+    best = best_value(exploration, action_values, state)
     total = 0.0
     weights = 0.0
     temperature = scheduled(exploration.temperature, exploration.clock[0])
     for action in range(action_values.shape[1]):
-        if exploration.allowed[state, action]:
+        if _may(exploration, state, action):
             value = action_values[state, action]
             weight = 1.0
             if exploration.method == 1:
@@ -213,11 +220,11 @@ def policy_probabilities(
     probabilities: NDArray[np.float64],
 ) -> None:
     """Write the exploration policy's (A,) probabilities at the present step."""
-    best = best_value(action_values, exploration.allowed, state)
+    best = best_value(exploration, action_values, state)
     num_allowed = 0
     ties = 0
     for action in range(len(probabilities)):
-        if exploration.allowed[state, action]:
+        if _may(exploration, state, action):
             num_allowed += 1
             ties += action_values[state, action] == best
     rate = scheduled(exploration.rate, exploration.clock[0])
@@ -225,7 +232,7 @@ def policy_probabilities(
     total = 0.0
     for action in range(len(probabilities)):
         weight = 0.0
-        if exploration.allowed[state, action]:
+        if _may(exploration, state, action):
             value = action_values[state, action]
             if exploration.method == 1:
                 weight = math.exp((value - best) / temperature)

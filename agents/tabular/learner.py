@@ -323,6 +323,7 @@ class AbstractTabularAgent(AbstractAgent):
         self._episodes = RecentEpisodes()
         self._clock = np.zeros(1, dtype=np.int64)
         self._allowed = np.ones((self.num_states, self.num_actions), dtype=np.bool_)
+        self._is_masked = True
         self._start_anywhere = False
         self._interaction: AbstractInteraction | None = None
         self._saved_place: _Place = ({}, {})
@@ -333,11 +334,12 @@ class AbstractTabularAgent(AbstractAgent):
             choice = choose_model(
                 env,
                 simulator,
-                masks_from_info=config.action_masks == "always",
+                action_masks=config.action_masks,
                 observations=self._observations,
                 actions=self._actions,
             )
             self._allowed[:] = choice.allowed
+            self._is_masked = choice.reads_masks or not self._allowed.all()
         learning, simulation, environment, prediction = np.random.SeedSequence(self.seed).spawn(4)
         self._prediction_random = random_stream(prediction)
         self._memory = self._build_memory(random_stream(learning))
@@ -367,7 +369,6 @@ class AbstractTabularAgent(AbstractAgent):
                 "expected an environment whose model is known, to be simulated from exploring "
                 f"starts, got {env}: a stepped environment begins where it likes"
             )
-        masks = self.config.action_masks
         self.simulator = "stepped"
         self._interaction = SteppedInteraction(
             env,
@@ -377,7 +378,7 @@ class AbstractTabularAgent(AbstractAgent):
             seed=_environment_seed(environment),
             allowed=self._allowed,
             clock=self._clock,
-            read_masks=masks == "always" or (masks == "auto" and choice.mdp is None),
+            read_masks=choice.reads_masks,
         )
 
     def _interaction_or_raise(self) -> AbstractInteraction:

@@ -27,18 +27,20 @@ class ModelChoice:
         mdp: Its model with the step cap that stepping would meet, or None.
         compiled: Whether to learn on a simulation of it.
         allowed: (S, A) the actions that the model allows, by observation.
+        reads_masks: Whether ``info["action_mask"]`` forbids actions.
     """
 
     mdp: TabularMDP | None
     compiled: bool
     allowed: NDArray[np.bool_]
+    reads_masks: bool
 
 
 def choose_model(
     env: gymnasium.Env[Any, Any],
     simulator: str,
     *,
-    masks_from_info: bool,
+    action_masks: str,
     observations: StateIndex,
     actions: StateIndex,
 ) -> ModelChoice:
@@ -47,8 +49,8 @@ def choose_model(
     Args:
         env: The environment.
         simulator: ``auto``, ``compiled`` or ``stepped``.
-        masks_from_info: Whether ``info["action_mask"]`` must be read, so that nothing can be
-            simulated.
+        action_masks: ``auto``, ``always`` or ``never``; ``always`` means that info must be read, so
+            that nothing can be simulated.
         observations: Numbers the observation space.
         actions: Numbers the action space.
 
@@ -58,7 +60,7 @@ def choose_model(
     """
     if simulator not in ("auto", "compiled", "stepped"):
         raise ValueError(f"expected simulator as auto, compiled or stepped, got {simulator!r}")
-    obstacle = _obstacle(env, masks_from_info)
+    obstacle = _obstacle(env, action_masks == "always")
     mdp: TabularMDP | None = None
     try:
         mdp = replace(TabularMDP.from_env(env), max_episode_steps=_step_cap(env))
@@ -70,7 +72,12 @@ def choose_model(
     if obstacle and simulator == "compiled":
         raise ValueError(f"expected an environment that can be simulated, got {env}: {obstacle}")
     shape = (observations.num_states, actions.num_states)
-    return ModelChoice(mdp, not obstacle and simulator != "stepped", _allowed(mdp, shape))
+    return ModelChoice(
+        mdp=mdp,
+        compiled=not obstacle and simulator != "stepped",
+        allowed=_allowed(mdp, shape),
+        reads_masks=action_masks == "always" or (action_masks == "auto" and mdp is None),
+    )
 
 
 def _obstacle(env: gymnasium.Env[Any, Any], masks_from_info: bool) -> str:

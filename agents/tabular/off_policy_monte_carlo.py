@@ -97,7 +97,7 @@ def observe(
         return explored_action(exploration, values, next_state)
     tail = 0.0
     if not terminated:
-        tail = best_value(values, exploration.allowed, next_state)
+        tail = best_value(exploration, values, next_state)
     _learn_episode(memory, tail)
     memory.episode.place[LENGTH] = 0
     return -1
@@ -119,7 +119,7 @@ def _learn_episode(memory: Memory, tail: float) -> None:
         else:
             memory.weights[s, a] += 1.0
             values[s, a] += (weight * total - values[s, a]) / memory.weights[s, a]
-        if a == best_action(values, memory.exploration.allowed, s):
+        if a == best_action(memory.exploration, values, s):
             weight = min(weight * episode.ratios[t], LARGEST_WEIGHT)
         else:
             weight = 0.0

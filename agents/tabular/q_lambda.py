@@ -72,11 +72,10 @@ def observe(
 ) -> int:
     """Learn from one step and return the next action, -1 where the episode is over."""
     values, clock = memory.action_values, memory.exploration.clock
-    allowed = memory.exploration.allowed
     memory.num_updates[state, action] += 1
     target = reward
     if not terminated:
-        target += memory.discount * best_value(values, allowed, next_state)
+        target += memory.discount * best_value(memory.exploration, values, next_state)
     error = target - values[state, action]
     raise_trace(memory.traces, state, action)
     apply_traces(
@@ -92,7 +91,7 @@ def observe(
     if terminated or truncated:
         return -1
     next_action = explored_action(memory.exploration, values, next_state)
-    if values[next_state, next_action] < best_value(values, allowed, next_state):
+    if values[next_state, next_action] < best_value(memory.exploration, values, next_state):
         clear_traces(memory.traces)
     return next_action
 

@@ -65,7 +65,7 @@ def observe(
     values, clock = memory.action_values, memory.exploration.clock
     target = reward
     if not terminated:
-        target += memory.discount * best_value(values, memory.exploration.allowed, next_state)
+        target += memory.discount * best_value(memory.exploration, values, next_state)
     n = memory.num_updates[state, action] + 1
     memory.num_updates[state, action] = n
     alpha = size_of_update(memory.step_size, clock[0], n)

@@ -44,12 +44,21 @@ _KINDS: tuple[str, ...] = get_args(ScheduleKind)
 
 
 class CompiledSchedule(NamedTuple):
-    """A schedule as compiled loops take it: ``slope`` is the exponential's logarithmic ratio."""
+    """A schedule as compiled loops take it.
+
+    Attributes:
+        kind: 0 constant, 1 linear, 2 exponential.
+        initial: Value at step 0.
+        final: Value from step ``num_steps`` on.
+        slope: Change of the value, or of its logarithm, in one step.
+        num_steps: Steps until the change is over.
+    """
 
     kind: int
     initial: float
+    final: float
     slope: float
-    num_steps: float
+    num_steps: int
 
 
 @dataclass(frozen=True)
@@ -138,9 +147,10 @@ def compile_schedule(schedule: float | Schedule) -> CompiledSchedule:
         schedule = Schedule("constant", float(schedule))
     initial = float(schedule.initial)
     final = initial if schedule.final is None else float(schedule.final)
-    slope = math.log(final / initial) if schedule.kind == "exponential" else final - initial
+    change = math.log(final / initial) if schedule.kind == "exponential" else final - initial
+    num_steps = int(max(schedule.num_steps, 1))
     kind = _KINDS.index(schedule.kind)
-    return CompiledSchedule(kind, initial, slope, float(max(schedule.num_steps, 1)))
+    return CompiledSchedule(kind, initial, final, change / num_steps, num_steps)
 
 
 @njit
@@ -148,10 +158,11 @@ def scheduled(schedule: CompiledSchedule, step: int) -> float:
     """The value at an absolute step."""
     if schedule.kind == 0:
         return schedule.initial
-    fraction = min(step / schedule.num_steps, 1.0)
+    if step >= schedule.num_steps:
+        return schedule.final
     if schedule.kind == 1:
-        return schedule.initial + fraction * schedule.slope
-    return schedule.initial * math.exp(fraction * schedule.slope)
+        return schedule.initial + step * schedule.slope
+    return schedule.initial * math.exp(step * schedule.slope)
 
 
 class StepSize(NamedTuple):

@@ -185,12 +185,12 @@ def test_an_infinite_optimum_is_refused():
 
 
 def prize_walk(length=4, horizon=5):
-    """Stay for nothing, or walk at -1 a step to a prize of 10: worth it only with time enough."""
+    """Stay at -0.5, or walk at -1 a step to a prize of 10: worth it only with time enough."""
     rows = []
     for state in range(length):
         last = state == length - 1
         ahead = [(1.0, state if last else state + 1, 10.0 if last else -1.0, last)]
-        rows.append([[(1.0, state, 0.0, False)], ahead])
+        rows.append([[(1.0, state, -0.5, False)], ahead])
     return TabularMDP.from_outcomes(rows, max_episode_steps=horizon)
 
 

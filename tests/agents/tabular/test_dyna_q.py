@@ -56,6 +56,7 @@ def test_the_model_keeps_the_last_outcomes():
 
 def test_bonus_for_what_was_not_tried_for_long():
     memory = make(planning_steps=1, exploration_bonus=0.5)
+    memory = memory._replace(exploration=memory.exploration._replace(is_masked=True))
     memory.exploration.allowed[0, 1:3] = False  # leaves actions 0 and 3 of state 0
     observe(memory, 0, 0, 0.0, True, False, 5)
     assert sorted(memory.model.pairs[:2].tolist()) == [0, 3]

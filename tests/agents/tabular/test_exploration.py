@@ -26,6 +26,7 @@ def explorer(method="epsilon-greedy", rate=0.2, temperature=1.0, allowed=ALLOWED
         rate,
         temperature,
         allowed=allowed.copy(),
+        is_masked=not allowed.all(),
         random=random_stream(np.random.SeedSequence(0)),
         clock=np.array([step]),
     )
@@ -82,10 +83,11 @@ def test_huge_values_do_not_overflow_softmax():
 
 
 def test_greedy_choices_take_the_lowest_of_equals_and_no_masked_one():
-    assert best_action(VALUES, ALLOWED, 0) == 1
-    assert best_value(VALUES, ALLOWED, 0) == 3.0
-    assert best_action(VALUES, np.ones_like(ALLOWED), 0) == 4
-    assert best_action(VALUES, np.array([[False, False, False, True, False]]), 0) == 3
+    only_fourth = np.array([[False, False, False, True, False]])
+    assert best_action(explorer(), VALUES, 0) == 1
+    assert best_value(explorer(), VALUES, 0) == 3.0
+    assert best_action(explorer(allowed=np.ones_like(ALLOWED)), VALUES, 0) == 4
+    assert best_action(explorer(allowed=only_fourth), VALUES, 0) == 3
 
 
 def test_uniform_draws_skip_masked_actions():

@@ -52,6 +52,7 @@ def test_a_step_that_terminates_at_the_cap_does_not_bootstrap():
 
 def test_masked_actions_do_not_enter_the_bootstrap():
     memory = half()
+    memory = memory._replace(exploration=memory.exploration._replace(is_masked=True))
     memory.exploration.allowed[1, 1] = False
     observe(memory, 2, 0, 1.0, False, False, 1)
     assert Fraction(memory.action_values[2, 0]) == Fraction(3, 2)  # 1 + 4/2, halfway from 0

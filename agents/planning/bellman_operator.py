@@ -230,17 +230,27 @@ class BellmanOperator:
         values: Float64[Floats, " states"],
         *,
         backwards: bool = False,
+        chosen: Int64[NDArray[np.int64], " states"] | None = None,
         rows: PolicyRows | None = None,
     ) -> tuple[float, float]:
         """One Gauss–Seidel sweep, from the first state to the last or backwards.
 
-        Resting places are one state each and come last.
+        Resting places are one state each and come last; ``chosen`` and ``rows`` are for models
+        without.
+
+        Args:
+            values: (S,) read and written.
+            backwards: Whether to begin with the last state.
+            chosen: See `improve`.
+            rows: See `improve`.
 
         Returns:
             The greatest absolute change, and the largest absolute value.
         """
         if self.resting is None or not self.resting.any:
-            lowest, highest, largest = self._sweep(values, values, rows=rows, backwards=backwards)
+            lowest, highest, largest = self._sweep(
+                values, values, chosen=chosen, rows=rows, backwards=backwards
+            )
             return max(-lowest, highest, 0.0), largest
         members, kinds = self.resting.members, self.kinds
         assert kinds is not None  # states in resting places are not regular

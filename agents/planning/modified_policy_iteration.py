@@ -2,13 +2,29 @@ r"""Modified policy iteration: improve once, then sweep the greedy policy a numb
 
 .. math:: \pi_{k+1} \in \arg\max_\pi T_\pi V_k, \qquad V_{k+1} = T_{\pi_{k+1}}^{m + 1} V_k
 
+A sweep of one policy costs a fraction 1/A of an improving sweep or less. How the sweeps are made
+depends on how fast the model mixes, which the first of them show:
+
+* *Together*: synchronous sweeps, with MacQueen's bounds on the span of the changes
+  (`error_bounds`). The policy is swept until the span has shrunk to a thirtieth, and to the end
+  once an improvement leaves the span as it was, which means that the policy is found. On models
+  that mix fast a few dozen sweeps are all.
+* *In place*: Gauss–Seidel sweeps to and fro, started below the optimum. On models that mix slowly
+  (grids, mazes, chains) the span shrinks no faster than the values converge and is of no
+  use; there new values are used at once, and news from a goal crosses the model in
+  one sweep of the right direction. An improving Gauss–Seidel sweep is a contraction by
+  :math:`\gamma` of its own, so that
+  :math:`\gamma / (1 - \gamma)` times its greatest change bounds the error.
+
 References:
     M. L. Puterman and M. C. Shin (1978), Modified policy iteration algorithms for discounted
         Markov decision problems.
-    M. L. Puterman (1994), Markov Decision Processes, sections 6.5 and 6.6.3.
+    M. L. Puterman (1994), Markov Decision Processes, sections 6.3.3, 6.5 and 6.6.3.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +42,16 @@ __all__ = ["modified_policy_iteration"]
 
 Floats = NDArray[np.float64]
 
-_MOST_SWEEPS = 20
+_METHOD = "modified-policy-iteration"
+_SHRINK = 0.03  # to this share of the span a policy is swept while policies still change
+_AT_A_TIME = 8  # synchronous sweeps of a policy while policies still change
+_TO_THE_END = 200  # and when it seems to be the last
+_SLOW = 150  # sweeps: what is farther than this is better done in place
+_PROGRESS = 0.7  # of the span from one improvement to the next; more is slow as well
+_SLOW_ROUNDS = 2
+_IN_PLACE_AT_A_TIME = 8  # even, so that improving sweeps change their direction
+_UNDISCOUNTED_AT_A_TIME = 20
+_ALL_GO_ON = 1 - 1e-6
 
 
 def modified_policy_iteration(
@@ -66,30 +91,160 @@ def modified_policy_iteration(
     values = operator.starting_values(initial_values)
     if discount == 1:
         return _undiscounted(operator, values, tolerance, max_sweeps, on_sweep)
-    out, chosen = np.empty_like(values), np.empty(mdp.num_states, dtype=np.int64)
-    rows: PolicyRows | None = None
-    sweeps, middle, error_bound = 0, 0.0, np.inf
-    while True:
-        sweeps += 1
-        lowest, highest, largest = operator.improve(values, out, chosen)
-        values, out = out, values
-        middle, error_bound, exhausted = operator.errors.bounds_after(lowest, highest, largest)
-        watch(on_sweep, sweeps, values, max(-lowest, highest), error_bound)
-        if error_bound <= tolerance or exhausted or sweeps >= max_sweeps:
-            break
-        rows = chosen_rows(operator, chosen, reuse=rows)
-        span = 0.1 * (highest - lowest)
-        sweeps += rows.sweep(
-            values, out, discount=discount, num_sweeps=_MOST_SWEEPS, small_enough=span
-        )[0]
-    return finish(
-        operator,
-        operator.shift(values, middle),
-        method="modified-policy-iteration",
-        sweeps=sweeps,
-        tolerance=tolerance,
-        proven=error_bound,
-    )
+    search = _Search(operator, values, tolerance, max_sweeps, on_sweep)
+    search.sweep_together(start_below=initial_values is None)
+    if not search.ended:
+        search.sweep_in_place()
+    return search.solution()
+
+
+class _Search:
+    """The values on their way, with buffers, counters and what has been proven of them."""
+
+    def __init__(
+        self,
+        operator: BellmanOperator,
+        values: Floats,
+        tolerance: float,
+        max_sweeps: int,
+        on_sweep: SweepWatcher | None,
+    ) -> None:
+        self.ended = False
+        self._operator = operator
+        self._values, self._out = values, np.empty_like(values)
+        self._tolerance, self._max_sweeps = tolerance, max_sweeps
+        self._on_sweep = on_sweep
+        self._sweeps = 0
+        self._proven = np.inf
+        self._found: Solution | None = None
+        self._rows: PolicyRows | None = None
+        self._ragged: PolicyRows | None = None
+        self._chosen: NDArray[np.int64] | None = None
+        if operator.width:
+            self._rows = PolicyRows.padded(operator.num_states, operator.sizes[1])
+        else:
+            self._chosen = np.empty(len(values), dtype=np.int64)
+
+    def solution(self) -> Solution:
+        """The solution, with a warning where it falls short."""
+        if self._found is not None:
+            return self._found
+        return finish(
+            self._operator,
+            self._values,
+            method=_METHOD,
+            sweeps=self._sweeps,
+            tolerance=self._tolerance,
+            proven=self._proven,
+        )
+
+    def sweep_together(self, *, start_below: bool) -> None:
+        """Synchronous sweeps, until the end or until they turn out to be slow."""
+        errors = self._operator.errors
+        goal = 1.8 * self._tolerance * (1 - errors.discount) / max(errors.discount, 1e-9)
+        previous, last_span, slow_rounds = 0.0, np.inf, 0
+        while True:
+            lowest, highest, largest = self._improve_together()
+            middle, bound, exhausted = errors.bounds_after(lowest, highest, largest)
+            if self._note(max(-lowest, highest), bound, exhausted):
+                self._values = self._operator.shift(self._values, middle)
+                return
+            if start_below and self._sweeps == 1:
+                self._lower(lowest, highest, largest)
+            span = highest - lowest
+            settled = span <= previous
+            count, lowest, highest = self._current_rows().sweep(
+                self._values,
+                self._out,
+                discount=errors.discount,
+                num_sweeps=min(_TO_THE_END if settled else _AT_A_TIME, self._left()),
+                small_enough=goal if settled else max(_SHRINK * span, goal),
+            )
+            self._sweeps += count
+            previous = highest - lowest
+            if settled and previous <= goal and self._certify_early(lowest, highest, largest):
+                return
+            is_slow = span > _PROGRESS * last_span or _is_slow(span, previous, count, goal)
+            slow_rounds, last_span = slow_rounds + 1 if is_slow else 0, span
+            if slow_rounds == _SLOW_ROUNDS:
+                return
+
+    def sweep_in_place(self) -> None:
+        """Gauss–Seidel sweeps to the end."""
+        operator, errors = self._operator, self._operator.errors
+        backwards = False
+        while True:
+            change, largest = operator.improve_in_place(
+                self._values, backwards=backwards, chosen=self._chosen, rows=self._rows
+            )
+            self._sweeps += 1
+            _, bound, exhausted = errors.bounds_after(-change, change, largest)
+            if self._note(change, bound, exhausted):
+                return
+            count, _ = self._current_rows().sweep_in_place(
+                self._values,
+                discount=errors.discount,
+                num_sweeps=min(_IN_PLACE_AT_A_TIME, self._left()),
+                backwards=not backwards,
+            )
+            self._sweeps += count
+            backwards = not backwards
+
+    def _improve_together(self) -> tuple[float, float, float]:
+        changes = self._operator.improve(self._values, self._out, self._chosen, self._rows)
+        self._values, self._out = self._out, self._values
+        self._sweeps += 1
+        return changes
+
+    def _current_rows(self) -> PolicyRows:
+        """The rows of the policy that the last improving sweep chose."""
+        if self._chosen is not None:
+            self._ragged = chosen_rows(self._operator, self._chosen, reuse=self._ragged)
+            return self._ragged
+        assert self._rows is not None
+        return self._rows
+
+    def _left(self) -> int:
+        """Sweeps that may be made before the last, which improves."""
+        return self._max_sweeps - self._sweeps - 1
+
+    def _note(self, change: float, bound: float, exhausted: bool) -> bool:
+        """Tell the watcher of an improving sweep; whether it was the last."""
+        watch(self._on_sweep, self._sweeps, self._values, change, bound)
+        self._proven = bound
+        self.ended = bound <= self._tolerance or exhausted or self._sweeps >= self._max_sweeps
+        return self.ended
+
+    def _lower(self, lowest: float, highest: float, largest: float) -> None:
+        """Move the values after the first sweep below the optimum."""
+        lower, _ = self._operator.errors.offsets(lowest, highest, largest)
+        if np.isfinite(lower) and lower < 0:
+            self._operator.shift(self._values, self._operator.errors.discount * lower)
+
+    def _certify_early(self, lowest: float, highest: float, largest: float) -> bool:
+        """Try whether the final backup proves enough already, which saves an improving sweep."""
+        errors = self._operator.errors
+        if errors.least_sum < _ALL_GO_ON:
+            return False  # where some episodes end a constant is no correction
+        middle, _, _ = errors.bounds_after(lowest, highest, largest)
+        solution = certify(
+            self._operator,
+            self._operator.shift(self._values, middle),
+            method=_METHOD,
+            sweeps=self._sweeps,
+            tolerance=self._tolerance,
+        )
+        if solution.converged:
+            self._found, self.ended = solution, True
+        return solution.converged
+
+
+def _is_slow(before: float, after: float, num_sweeps: int, goal: float) -> bool:
+    """Whether the span, that so many sweeps took from before to after, is far from the goal."""
+    if num_sweeps == 0 or not before > 0 or after <= goal:
+        return False
+    rate = min((after / before) ** (1 / num_sweeps), 1 - 1e-9)
+    return math.log(goal / after) / math.log(rate) > _SLOW
 
 
 def _undiscounted(
@@ -118,7 +273,7 @@ def _undiscounted(
             solution = certify(
                 operator,
                 values.copy(),
-                method="modified-policy-iteration",
+                method=_METHOD,
                 sweeps=sweeps,
                 tolerance=tolerance,
             )
@@ -129,7 +284,11 @@ def _undiscounted(
             target = change * min(0.5, max(1e-3, 0.5 * tolerance / solution.error_bound))
         rows = chosen_rows(operator, chosen, reuse=rows)
         sweeps += rows.sweep(
-            values, out, discount=1.0, num_sweeps=_MOST_SWEEPS, small_enough=0.1 * change
+            values,
+            out,
+            discount=1.0,
+            num_sweeps=_UNDISCOUNTED_AT_A_TIME,
+            small_enough=0.1 * change,
         )[0]
 
 

@@ -88,7 +88,7 @@ class ControlConfig(ExplorationConfig):
 
     The default step size of 1 over the square root of the number of updates starts fast and
     averages noise out later: on FrozenLake, where fixed steps either learn slowly or stay noisy,
-    it was the best of those tried for every one-step method (benchmarks/tabular_learning.md).
+    it was the best of those tried for every one-step method (benchmarks/tabular_defaults.md).
     """
 
     step_size: float | Schedule = 1.0

@@ -49,8 +49,8 @@ def choose_model(
     Args:
         env: The environment.
         simulator: ``auto``, ``compiled`` or ``stepped``.
-        action_masks: ``auto``, ``always`` or ``never``; ``always`` means that info must be read, so
-            that nothing can be simulated.
+        action_masks: ``auto``, ``always`` or ``never``; ``always`` means that info must be read,
+            so that nothing can be simulated.
         observations: Numbers the observation space.
         actions: Numbers the action space.
 

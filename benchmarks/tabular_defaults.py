@@ -67,9 +67,9 @@ def main():
     lines = [
         "# Default step sizes: FrozenLake-v1 after 200 000 steps",
         "",
-        "Written by `benchmarks/tabular_defaults.py`. Exact success of the greedy policy under the "
-        f"cap of {CAP} steps: mean (worst) of {SEEDS} seeds; the optimum is 0.744. n counts the "
-        "updates of a pair. Defaults in bold.",
+        "Written by `benchmarks/tabular_defaults.py`. Exact success of the greedy policy under "
+        f"the cap of {CAP} steps: mean (worst) of {SEEDS} seeds; the optimum is 0.744. n counts "
+        "the updates of a pair. Defaults in bold.",
         "",
         "| | " + " | ".join(STEP_SIZES) + " |",
         "|---" * (len(STEP_SIZES) + 1) + "|",

@@ -31,6 +31,7 @@ from .comparison_runs import ComparisonRun
 from .environment_names import EnvironmentName, folder_name
 from .evaluation import step_cap
 from .exact_evaluation import affordable, known_model
+from .folder_lock import folder_lock
 from .plots import write_plots
 from .progress import comparison_progress
 from .provenance import git_commit, package_versions
@@ -124,6 +125,17 @@ def compare(
     )
     plan = _Plan(base, root, tuple(names), tuple(agents), tuple(seeds), given, evaluation_episodes)
     references = {name.label: reference(name, base) for name in names}
+    with folder_lock(root):
+        return _compared(plan, references, jobs, backend, progress_bar)
+
+
+def _compared(
+    plan: _Plan,
+    references: Mapping[str, Reference],
+    jobs: int | None,
+    backend: str,
+    progress_bar: bool,
+) -> Comparison:
     results: dict[Path, RunResult] = {}
     runs = plan.runs()
     try:
@@ -135,7 +147,7 @@ def compare(
                     raise KeyboardInterrupt
     finally:  # Ctrl-C included
         comparison = _collect(plan, references, results, {"jobs": jobs, "backend": backend})
-        _write(comparison, root)
+        _write(comparison, plan.root)
     return comparison
 
 
@@ -251,13 +263,51 @@ def _executed(
             yield run.folder, done
     if not waiting:
         return
-    from joblib import Parallel, cpu_count, delayed, parallel_config
+    from joblib import cpu_count
 
     jobs = min(jobs or cpu_count(), len(waiting))
+    yield from _survived(waiting, jobs, backend)
+
+
+def _survived(
+    waiting: list[ComparisonRun], jobs: int, backend: str
+) -> Iterator[tuple[Path, RunResult]]:
+    """The results of all runs, of those too whose process dies: out of memory, a crash in C.
+
+    A process that dies takes its neighbours with it, and none says which run it was. Those that
+    had begun are therefore gone on with one at a time, and the rest together as before.
+    """
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    alone: list[ComparisonRun] = []
+    while waiting or alone:
+        now = [alone.pop(0)] if alone else waiting
+        suspected = now is not waiting
+        there: set[Path] = set()
+        try:
+            for path, result in _in_parallel(now, jobs, backend):
+                there.add(path)
+                yield path, result
+            waiting = waiting if suspected else []
+        except TerminatedWorkerError:
+            if suspected:
+                why = "its process died: out of memory, or a crash in compiled code"
+                yield now[0].folder, now[0].without_result("failed", why)
+                continue
+            left = [run for run in now if run.folder not in there]
+            alone = [run for run in left if run.has_begun()] or left
+            waiting = [run for run in left if run not in alone]
+
+
+def _in_parallel(
+    runs: Sequence[ComparisonRun], jobs: int, backend: str
+) -> Iterator[tuple[Path, RunResult]]:
+    from joblib import Parallel, delayed, parallel_config
+
     threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
     with parallel_config(backend, n_jobs=jobs, **threads):
         parallel = Parallel(return_as="generator_unordered")
-        yield from parallel(delayed(_execute)(run) for run in waiting)
+        yield from parallel(delayed(_execute)(run) for run in runs)
 
 
 def _execute(run: ComparisonRun) -> tuple[Path, RunResult]:

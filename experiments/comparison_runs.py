@@ -14,7 +14,7 @@ from pathlib import Path
 from .environment_names import folder_name
 from .records import RunRecord, RunSettings
 from .results import RunResult, Status
-from .training import agent_resumes, begin_run, continue_run, prepare_run
+from .training import TrainResult, agent_resumes, begin_run, continue_run, prepare_run
 
 __all__ = ["ComparisonRun"]
 
@@ -64,11 +64,22 @@ class ComparisonRun:
         if done is not None:
             return done
         try:
-            return self._result(self._run())
+            result = self._run()
         except Exception as error:
-            return self.without_result("failed", str(error) or type(error).__name__)
+            message = " ".join(str(error).split()) or type(error).__name__
+            return self.without_result("failed", message)
+        if result.status != "finished":
+            return self.without_result("interrupted", None)
+        return self._result(result.record)
 
-    def _run(self) -> RunRecord:
+    def has_begun(self) -> bool:
+        """Whether a process took it up, and did not come to an end with it."""
+        try:
+            return RunRecord.open(self.folder).status == "running"
+        except (FileNotFoundError, ValueError):
+            return self.folder.exists()
+
+    def _run(self) -> TrainResult:
         try:
             record = RunRecord.open(self.folder)
         except (FileNotFoundError, ValueError):
@@ -78,15 +89,13 @@ class ComparisonRun:
             and record.checkpoint.exists()
             and agent_resumes(self.settings.agent)
         ):
-            return continue_run(record).record
+            return continue_run(record)
         shutil.rmtree(self.folder, ignore_errors=True)
         agent, evaluator = prepare_run(self.settings)
         self.folder.mkdir(parents=True)
-        return begin_run(agent, evaluator, self.settings, self.folder).record
+        return begin_run(agent, evaluator, self.settings, self.folder)
 
     def _result(self, record: RunRecord) -> RunResult:
-        if record.status != "finished":
-            return self.without_result("interrupted", None)
         points = record.evaluations()
         last = points[-1]
         exact = last.exact_return is not None

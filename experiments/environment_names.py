@@ -74,10 +74,11 @@ class EnvironmentName:
             kwargs["render_mode"] = render_mode
         try:
             env = make_env(dataclasses.replace(spec, kwargs=kwargs))
-        except (Error, TypeError) as error:
-            if isinstance(error, TypeError) and "unexpected keyword" not in str(error):
-                raise
-            raise ValueError(f"{self.id} cannot be made: {error}") from error
+        except Exception as error:  # whatever its constructor raises: a map that is not known
+            kind = "" if isinstance(error, ValueError | Error) else f"{type(error).__name__}: "
+            wrong = ", ".join(f"{key}={_text(value)}" for key, value in self.options.items())
+            given = f" with {wrong}" if wrong else ""
+            raise ValueError(f"{self.id} cannot be made{given}: {kind}{error}") from error
         return env if bins is None else discretize(env, bins=bins)
 
 
@@ -134,7 +135,10 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     except (NamespaceNotFound, ModuleNotFoundError) as error:
         raise ValueError(f"unknown environment {env_id!r}: {error}") from error
     except Error as error:
-        hint = suggestion(env_id, gymnasium.registry) or f": {error}"
+        module, colon, name = env_id.rpartition(":")
+        hint = suggestion(name, gymnasium.registry) or f": {error}"
+        if colon and "did you mean " in hint:
+            hint = hint.replace("did you mean ", f"did you mean {module}:")
         raise ValueError(f"unknown environment {env_id!r}{hint}") from error
 
 

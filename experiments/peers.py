@@ -139,7 +139,7 @@ class AbstractPeer(AbstractAgent):
         try:
             return self.algorithm(
                 policy,
-                self.env,
+                _Finite(self.env),
                 seed=self.seed,
                 device=device,
                 policy_kwargs=policy_settings,
@@ -333,6 +333,18 @@ def _simple_part(hint: Any, default: Any) -> Any:
     if not members or members == [type(None)]:
         return None
     return typing.Union[tuple(members)]  # noqa: UP007 - made at run time
+
+
+class _Finite(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Refuses what is not finite: the library would train its network to NaN and say nothing."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if not np.isfinite(reward):
+            raise ValueError(f"expected a finite reward, got {reward}")
+        if isinstance(observation, np.ndarray) and not np.isfinite(observation).all():
+            raise ValueError(f"expected a finite observation, got {observation}")
+        return observation, reward, terminated, truncated, info
 
 
 class _StopAt(BaseCallback):

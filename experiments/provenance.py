@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["git_commit", "package_versions", "provenance"]
+__all__ = ["git_commit", "package_commit", "package_versions", "provenance"]
 
 _PACKAGES = (
     "gymagine",
@@ -30,6 +30,7 @@ def provenance() -> dict[str, Any]:
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "git_commit": git_commit(),
+        "gymagine_commit": package_commit(),
         "versions": package_versions(),
         "platform": platform.platform(),
         "processors": os.cpu_count(),
@@ -53,16 +54,32 @@ def git_commit() -> str | None:
 
     None outside a repository, or without git. Asked once per process.
     """
-    commit = _git("rev-parse", "HEAD")
+    return _commit_of(Path.cwd())
+
+
+@cache
+def package_commit() -> str | None:
+    """The same of Gymagine itself, where it runs from a clone; None where it was installed."""
+    root = Path(__file__).resolve().parents[1]
+    return _commit_of(root) if (root / ".git").exists() else None
+
+
+def _commit_of(folder: Path) -> str | None:
+    commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    return f"{commit}-modified" if _git("status", "--porcelain", "-uno") else commit
+    return f"{commit}-modified" if _git(folder, "status", "--porcelain", "-uno") else commit
 
 
-def _git(*arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
         answer = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=5, check=False
+            ["git", *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -22,7 +22,8 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, get_args
@@ -41,6 +42,7 @@ __all__ = ["EvaluationPoint", "RunRecord", "RunSettings", "RunStatus", "new_run_
 RunStatus: TypeAlias = Literal["running", "finished", "failed", "interrupted"]
 
 _FORMAT = "gymagine-run-1"
+_STATUS_KEYS = {"status", "message", "num_timesteps", "train_seconds"}
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,11 @@ class RunRecord:
         return int(self._status()["num_timesteps"])
 
     def _status(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads((self.folder / "status.json").read_text("utf-8"))
+        source = self.folder / "status.json"
+        with _readable(source, "the status of a run"):
+            value: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
+            if missing := _STATUS_KEYS - set(value):
+                raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         return value
 
     def set_status(
@@ -299,7 +305,10 @@ class RunRecord:
         source = self.folder / "evaluations.csv"
         if not source.is_file():
             return []
-        with open(source, encoding="utf-8", newline="") as file:
+        with (
+            _readable(source, "the evaluations of a run"),
+            open(source, encoding="utf-8", newline="") as file,
+        ):
             return [EvaluationPoint.from_row(row) for row in csv.DictReader(file)]
 
     def write_evaluations(self, points: Iterable[EvaluationPoint]) -> None:
@@ -331,6 +340,15 @@ class RunRecord:
 
         source = self.environment.make() if env is None else env
         return agent_class(self.settings.agent).load(self.checkpoint, env=source)
+
+
+@contextmanager
+def _readable(source: Path, what: str) -> Iterator[None]:
+    """Name the file in whatever its damage leads to."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise ValueError(f"expected {what}, got {source}, which is damaged ({error})") from error
 
 
 def new_run_folder(root: str | os.PathLike[str], settings: RunSettings) -> Path:

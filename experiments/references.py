@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from ..agents.random_policy import RandomPolicy
@@ -12,6 +13,7 @@ from .records import RunSettings
 
 __all__ = ["Reference", "reference"]
 
+_log = logging.getLogger(__name__)
 _CONTROL_EPISODES = 200
 
 
@@ -22,13 +24,13 @@ class Reference:
     Attributes:
         optimum: The largest return that any policy has under the criterion, or None where the
             model is not known.
-        control: The uniformly random policy's return.
+        control: The uniformly random policy's return, or None where the environment raised.
         episodes: Episodes behind ``control``, 0 where it is exact.
         max_steps: The step cap of the criterion.
     """
 
     optimum: float | None
-    control: float
+    control: float | None
     episodes: int
     max_steps: int
 
@@ -54,13 +56,25 @@ def reference(environment: EnvironmentName, settings: RunSettings) -> Reference:
                 episodes=0,
                 max_steps=horizon,
             )
-        played = evaluate(
+        control = _played(random, environment, settings.discount, horizon)
+    finally:
+        env.close()
+    return Reference(None, control, 0 if control is None else _CONTROL_EPISODES, horizon)
+
+
+def _played(
+    random: RandomPolicy, environment: EnvironmentName, discount: float, horizon: int
+) -> float | None:
+    """The mean of episodes; None where the environment raises, which the agents' runs then tell."""
+    try:
+        return evaluate(
             random,
             environment,
             num_episodes=_CONTROL_EPISODES,
-            discount=settings.discount,
+            discount=discount,
             max_steps=horizon,
-        )
-    finally:
-        env.close()
-    return Reference(None, played.mean, _CONTROL_EPISODES, horizon)
+        ).mean
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        _log.warning("no random policy on %s: %s", environment.label, reason)
+        return None

@@ -90,11 +90,16 @@ def read_rows(path: Path) -> list[dict[str, int | float]]:
     """
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
     rows = []
-    for row in csv.DictReader(io.StringIO(whole)):
-        rows.append({key: _number(key, value) for key, value in row.items() if value})
+    try:
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        for row in csv.DictReader(io.StringIO(whole)):
+            rows.append({key: _number(key, value) for key, value in row.items() if value})
+    except (ValueError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"expected the scalars of a run, got {path}, which is damaged ({error})"
+        ) from error
     return [row for row in rows if _STEP in row]
 
 

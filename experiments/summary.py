@@ -86,6 +86,7 @@ class AgentSummary:
         num_seeds: Finished runs; all numbers are of these only.
         num_failed: Runs that raised.
         num_interrupted: Runs that were stopped from outside.
+        is_deterministic: Whether one run without randomness, a planner's, stands for every seed.
         mean: Mean final return with Student's interval, or None if no run finished.
         iqm: Interquartile mean of the final returns with a bootstrap interval, or None.
         optimality_gap: Exact optimum minus mean return, with its interval, or None.
@@ -103,6 +104,7 @@ class AgentSummary:
     num_seeds: int
     num_failed: int
     num_interrupted: int
+    is_deterministic: bool = False
     mean: Interval | None = None
     iqm: Interval | None = None
     optimality_gap: Interval | None = None
@@ -251,6 +253,7 @@ def _describe(
     )
     if scores.size == 0:
         return summary
+    finished = [run for run in runs if run.status == "finished"]
     mean = mean_interval(scores)
     optimum = comparison.optimum.get(environment)
     gap = None if optimum is None else _mapped(mean, lambda x: optimum - x)
@@ -260,11 +263,12 @@ def _describe(
         normalised = _mapped(mean, lambda x: (x - scale[0]) / (scale[1] - scale[0]))
     return replace(
         summary,
+        is_deterministic=len({run.record for run in finished}) < len(finished),
         mean=mean,
         iqm=bootstrap_interval(scores, interquartile_mean, rng=rng),
         optimality_gap=gap,
         normalised=normalised,
-        wall_seconds=float(np.mean([r.wall_seconds for r in runs if r.status == "finished"])),
+        wall_seconds=float(np.mean([run.wall_seconds for run in finished])),
     )
 
 

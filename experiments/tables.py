@@ -22,6 +22,7 @@ from .summary import AgentSummary, summarise
 
 __all__ = [
     "COLUMNS",
+    "ONE_RUN",
     "Failure",
     "Row",
     "comparison_rows",
@@ -44,6 +45,9 @@ COLUMNS = (
     "p vs\nbest",
 )
 """Two lines each where that saves width: a table of usual names fits 80 characters."""
+
+ONE_RUN = "1 run"
+"""In the place of the seeds, of an agent whose one result stands for all of them."""
 
 _STYLES = {
     "environment": "bold underline",
@@ -122,9 +126,10 @@ def comparison_table(
         raise ValueError(f"expected one of {known}, got {unknown.pop()}")
     if summaries is None:
         summaries = summarise(comparison, rng=np.random.default_rng(seed))
+    single = any(row.is_deterministic and row.environment in shown for row in summaries)
     table = Table(
         title=_title(comparison, shown),
-        caption=_caption(comparison, shown),
+        caption=_caption(comparison, shown, single),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -268,12 +273,15 @@ def _agent_row(summary: AgentSummary, decimals: int) -> Row:
         return Row(ended, (summary.agent, seeds, ended, "", "", "", "", ""))
     kind = ended if unfinished else "best" if summary.is_best else "agent"
     gap, p_value = summary.optimality_gap, summary.p_value_adjusted
+    mean = format_interval(summary.mean, decimals)
+    if summary.is_deterministic:
+        seeds, mean = ONE_RUN, format_number(summary.mean.estimate, decimals)
     return Row(
         kind,
         (
             summary.agent,
             seeds,
-            format_interval(summary.mean, decimals),
+            mean,
             format_number(summary.iqm.estimate, decimals),
             "" if gap is None else format_number(gap.estimate, decimals),
             _format_steps(summary),
@@ -301,13 +309,16 @@ def _title(comparison: Comparison, shown: Sequence[str]) -> Text:
     return Text(f"{name}: {comparison.criterion}; {budget} steps, {seeds}", style="bold")
 
 
-def _caption(comparison: Comparison, shown: Sequence[str]) -> Text:
+def _caption(comparison: Comparison, shown: Sequence[str], single: bool) -> Text:
     lines = [
         Text(
             "p: permutation test of the difference of means, adjusted by Holm's method",
             style="dim",
         )
     ]
+    if single:
+        about = f"{ONE_RUN}: a planner has no randomness; its result stands for every seed"
+        lines.append(Text(about, style="dim"))
     for failure in failures(comparison):
         if failure.environment in shown:
             seeds = "seed" if len(failure.seeds) == 1 else "seeds"

@@ -23,6 +23,7 @@ from ..agents.agent import AbstractAgent
 from .catalogue import AGENTS, agent_class
 from .environment_names import EnvironmentName
 from .evaluator import Evaluator
+from .folder_lock import folder_lock
 from .interruption import interruption
 from .peers import AbstractPeer
 from .progress import session_progress
@@ -68,7 +69,7 @@ def train(
     evaluation_episodes: int = 20,
     final_episodes: int = 100,
     checkpoint_every: int | None = None,
-    discount: float = 1.0,
+    evaluation_discount: float = 1.0,
     max_steps: int | None = None,
     folder: str | os.PathLike[str] = "runs",
     evaluation_env: gymnasium.Env[Any, Any] | None = None,
@@ -88,7 +89,8 @@ def train(
             recorded beside their mean, and 0 episodes are enough.
         final_episodes: Episodes of the last evaluation, where any are played.
         checkpoint_every: Environment steps between checkpoints; None is as often as evaluations.
-        discount: Of the evaluated returns, in [0, 1]; the agent's own is a hyper-parameter.
+        evaluation_discount: Of the evaluated returns, in [0, 1]; ``discount`` is the agent's own,
+            a hyper-parameter.
         max_steps: Cap on the steps of an evaluation episode; None is the environment's own time
             limit, or 1000 where it has none.
         folder: Where runs are kept.
@@ -128,7 +130,7 @@ def train(
         evaluation_episodes=evaluation_episodes,
         final_episodes=final_episodes,
         checkpoint_every=checkpoint_every or evaluate_every,
-        discount=discount,
+        discount=evaluation_discount,
         max_steps=max_steps,
         wrapped=wrapped,
     )
@@ -237,8 +239,8 @@ def _run(
     console: bool,
 ) -> TrainResult:
     settings = record.settings
-    record.write_evaluations(points)
     with (
+        folder_lock(record.folder),
         closing(evaluator),
         run_logger(record.folder, resumed_at=resumed_at, console=console) as logger,
         session_progress(settings, agent.num_timesteps, shown=progress_bar) as on_progress,
@@ -252,6 +254,7 @@ def _run(
                 **record.config["hyperparameters"],
             }
             record_hyperparameters(logger, shown, ("eval/mean_reward", "eval/mean_ep_length"))
+        record.write_evaluations(points)
         agent.set_logger(logger)
         session = TrainingSession(
             agent,

@@ -112,10 +112,15 @@ class BackupErrors:
         """Whether backups bring values together in the sup norm."""
         return self.discount * self.greatest_sum < 1
 
+    @property
+    def relative_rounding(self) -> float:
+        """How far rounding can move a backup, relative to the sum of its absolute terms."""
+        return (2 * self.num_products + 4) * UNIT_ROUNDING
+
     def rounding(self, largest_value: float) -> float:
         """How far rounding can move a computed backup, values being at most so large."""
         size = self.largest_reward + self.discount * self.greatest_sum * largest_value
-        return (2 * self.num_products + 4) * UNIT_ROUNDING * size
+        return self.relative_rounding * size
 
     def offsets(self, lowest: float, highest: float, largest: float) -> tuple[float, float]:
         """``values + lower <= truth <= values + upper`` if a backup changes values by these.

@@ -17,6 +17,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from .policy_rows import PolicyRows
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["PolicySystem", "has_small_separators"]
+__all__ = ["PolicySystem", "profile_of"]
 
 Floats = NDArray[np.float64]
 
@@ -39,14 +40,17 @@ _KRYLOV_ACCURACY = 1e-12
 _KRYLOV_STEPS = 1_000
 
 
-def has_small_separators(matrix: csr_array[np.float64]) -> bool:
-    """Whether a sparse factorisation of I - matrix stays sparse: a chain, a grid, a maze."""
+def profile_of(matrix: csr_array[np.float64]) -> float:
+    """About how many operations a banded factorisation of I - matrix takes.
+
+    Infinite where the graph has no small separators, so that its factors would be dense.
+    """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 
     size = int(matrix.shape[0])
-    if size <= _ALWAYS_FACTORISE or matrix.nnz == 0:
-        return True
+    if matrix.nnz == 0:
+        return float(size)
     pattern = csr_array(
         (np.ones(len(matrix.indices), dtype=np.int8), matrix.indices, matrix.indptr), matrix.shape
     )
@@ -54,8 +58,10 @@ def has_small_separators(matrix: csr_array[np.float64]) -> bool:
     place = np.empty(size, dtype=np.int64)
     place[order] = np.arange(size)
     here = np.repeat(place, np.diff(matrix.indptr))
-    reach = np.abs(here - place[matrix.indices])
-    return bool(np.quantile(reach, 0.99) <= 4 * np.sqrt(size))
+    band = float(np.quantile(np.abs(here - place[matrix.indices]), 0.99)) + 1
+    if size > _ALWAYS_FACTORISE and band > 4 * np.sqrt(size):
+        return math.inf
+    return size * band * band
 
 
 class PolicySystem:
@@ -73,7 +79,9 @@ class PolicySystem:
         self.rows = rows
         self.discount = discount
         self._matrix = rows.matrix()
-        self.factorise = has_small_separators(self._matrix) if factorise is None else factorise
+        if factorise is None:
+            factorise = math.isfinite(profile_of(self._matrix))
+        self.factorise = factorise
         self._factors: Any = None
 
     def solve(

@@ -38,7 +38,7 @@ from .policy_rows import PolicyRows
 from .row_selection import chosen_rows
 from .solution import Solution, SweepWatcher, watch
 
-__all__ = ["modified_policy_iteration"]
+__all__ = ["PolicySearch", "modified_policy_iteration"]
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +51,7 @@ _PROGRESS = 0.7  # of the span from one improvement to the next; more is slow as
 _SLOW_ROUNDS = 2
 _IN_PLACE_AT_A_TIME = 8  # even, so that improving sweeps change their direction
 _UNDISCOUNTED_AT_A_TIME = 20
+_ROUNDS_SEEN = 20  # before the sweeps left are guessed
 _ALL_GO_ON = 1 - 1e-6
 
 
@@ -91,15 +92,28 @@ def modified_policy_iteration(
     values = operator.starting_values(initial_values)
     if discount == 1:
         return _undiscounted(operator, values, tolerance, max_sweeps, on_sweep)
-    search = _Search(operator, values, tolerance, max_sweeps, on_sweep)
+    search = PolicySearch(operator, values, tolerance, max_sweeps, on_sweep)
     search.sweep_together(start_below=initial_values is None)
     if not search.ended:
         search.sweep_in_place()
     return search.solution()
 
 
-class _Search:
-    """The values on their way, with buffers, counters and what has been proven of them."""
+class PolicySearch:
+    """The values on their way, with buffers, counters and what has been proven of them.
+
+    Args:
+        operator: The operator, of a discount below 1.
+        values: (S,) values to start from; they are overwritten.
+        tolerance: Largest error of a value that is accepted.
+        max_sweeps: Give up after so many passes.
+        on_sweep: Called after every improving sweep.
+
+    Attributes:
+        ended: Whether the search is over, because it has converged or given up.
+        sweeps: Passes so far.
+        values: (S,) the values so far.
+    """
 
     def __init__(
         self,
@@ -111,10 +125,10 @@ class _Search:
     ) -> None:
         self.ended = False
         self._operator = operator
-        self._values, self._out = values, np.empty_like(values)
+        self.values, self._out = values, np.empty_like(values)
         self._tolerance, self._max_sweeps = tolerance, max_sweeps
         self._on_sweep = on_sweep
-        self._sweeps = 0
+        self.sweeps = 0
         self._proven = np.inf
         self._found: Solution | None = None
         self._rows: PolicyRows | None = None
@@ -131,9 +145,9 @@ class _Search:
             return self._found
         return finish(
             self._operator,
-            self._values,
+            self.values,
             method=_METHOD,
-            sweeps=self._sweeps,
+            sweeps=self.sweeps,
             tolerance=self._tolerance,
             proven=self._proven,
         )
@@ -147,20 +161,20 @@ class _Search:
             lowest, highest, largest = self._improve_together()
             middle, bound, exhausted = errors.bounds_after(lowest, highest, largest)
             if self._note(max(-lowest, highest), bound, exhausted):
-                self._values = self._operator.shift(self._values, middle)
+                self.values = self._operator.shift(self.values, middle)
                 return
-            if start_below and self._sweeps == 1:
+            if start_below and self.sweeps == 1:
                 self._lower(lowest, highest, largest)
             span = highest - lowest
             settled = span <= previous
             count, lowest, highest = self._current_rows().sweep(
-                self._values,
+                self.values,
                 self._out,
                 discount=errors.discount,
                 num_sweeps=min(_TO_THE_END if settled else _AT_A_TIME, self._left()),
                 small_enough=goal if settled else max(_SHRINK * span, goal),
             )
-            self._sweeps += count
+            self.sweeps += count
             previous = highest - lowest
             if settled and previous <= goal and self._certify_early(lowest, highest, largest):
                 return
@@ -169,31 +183,38 @@ class _Search:
             if slow_rounds == _SLOW_ROUNDS:
                 return
 
-    def sweep_in_place(self) -> None:
-        """Gauss–Seidel sweeps to the end."""
+    def sweep_in_place(self, patience: float = math.inf) -> None:
+        """Gauss–Seidel sweeps, until the end or until it seems to be too far away.
+
+        Args:
+            patience: Leave off when more than so many sweeps are expected to be left.
+        """
         operator, errors = self._operator, self._operator.errors
         backwards = False
+        expected = _Expectation(self._tolerance)
         while True:
             change, largest = operator.improve_in_place(
-                self._values, backwards=backwards, chosen=self._chosen, rows=self._rows
+                self.values, backwards=backwards, chosen=self._chosen, rows=self._rows
             )
-            self._sweeps += 1
+            self.sweeps += 1
             _, bound, exhausted = errors.bounds_after(-change, change, largest)
             if self._note(change, bound, exhausted):
                 return
+            if expected.sweeps_left(self.sweeps, bound) > patience:
+                return
             count, _ = self._current_rows().sweep_in_place(
-                self._values,
+                self.values,
                 discount=errors.discount,
                 num_sweeps=min(_IN_PLACE_AT_A_TIME, self._left()),
                 backwards=not backwards,
             )
-            self._sweeps += count
+            self.sweeps += count
             backwards = not backwards
 
     def _improve_together(self) -> tuple[float, float, float]:
-        changes = self._operator.improve(self._values, self._out, self._chosen, self._rows)
-        self._values, self._out = self._out, self._values
-        self._sweeps += 1
+        changes = self._operator.improve(self.values, self._out, self._chosen, self._rows)
+        self.values, self._out = self._out, self.values
+        self.sweeps += 1
         return changes
 
     def _current_rows(self) -> PolicyRows:
@@ -206,20 +227,20 @@ class _Search:
 
     def _left(self) -> int:
         """Sweeps that may be made before the last, which improves."""
-        return self._max_sweeps - self._sweeps - 1
+        return self._max_sweeps - self.sweeps - 1
 
     def _note(self, change: float, bound: float, exhausted: bool) -> bool:
         """Tell the watcher of an improving sweep; whether it was the last."""
-        watch(self._on_sweep, self._sweeps, self._values, change, bound)
+        watch(self._on_sweep, self.sweeps, self.values, change, bound)
         self._proven = bound
-        self.ended = bound <= self._tolerance or exhausted or self._sweeps >= self._max_sweeps
+        self.ended = bound <= self._tolerance or exhausted or self.sweeps >= self._max_sweeps
         return self.ended
 
     def _lower(self, lowest: float, highest: float, largest: float) -> None:
         """Move the values after the first sweep below the optimum."""
         lower, _ = self._operator.errors.offsets(lowest, highest, largest)
         if np.isfinite(lower) and lower < 0:
-            self._operator.shift(self._values, self._operator.errors.discount * lower)
+            self._operator.shift(self.values, self._operator.errors.discount * lower)
 
     def _certify_early(self, lowest: float, highest: float, largest: float) -> bool:
         """Try whether the final backup proves enough already, which saves an improving sweep."""
@@ -229,14 +250,32 @@ class _Search:
         middle, _, _ = errors.bounds_after(lowest, highest, largest)
         solution = certify(
             self._operator,
-            self._operator.shift(self._values, middle),
+            self._operator.shift(self.values, middle),
             method=_METHOD,
-            sweeps=self._sweeps,
+            sweeps=self.sweeps,
             tolerance=self._tolerance,
         )
         if solution.converged:
             self._found, self.ended = solution, True
         return solution.converged
+
+
+class _Expectation:
+    """How many sweeps are left, by how the bound has fallen over the last half of them."""
+
+    def __init__(self, tolerance: float) -> None:
+        self._tolerance = tolerance
+        self._seen: list[tuple[int, float]] = []
+
+    def sweeps_left(self, sweeps: int, bound: float) -> float:
+        """A guess; 0 while there is too little to go by."""
+        self._seen.append((sweeps, bound))
+        if len(self._seen) < _ROUNDS_SEEN or len(self._seen) % 2 == 1:
+            return 0.0
+        before, then = self._seen[len(self._seen) // 2]
+        if not 0 < bound < then:
+            return math.inf
+        return (sweeps - before) * math.log(bound / self._tolerance) / math.log(then / bound)
 
 
 def _is_slow(before: float, after: float, num_sweeps: int, goal: float) -> bool:

@@ -116,6 +116,8 @@ def run(memory: Memory, simulation: Simulation, num_steps: int) -> int:
 class QLambdaConfig(ControlConfig):
     """Hyper-parameters of Watkins's Q(lambda)."""
 
+    step_size_decay: float = 0.6
+    """Exponent with which the step size falls with the updates of an entry: 0 never, 1 average."""
     trace_decay: float = 0.9
     """Lambda: 0 learns from one step, 1 from the whole episode."""
     traces: TraceKind = "replacing"

@@ -114,6 +114,8 @@ def run(memory: Memory, simulation: Simulation, num_steps: int) -> int:
 class SARSALambdaConfig(ControlConfig):
     """Hyper-parameters of SARSA(lambda)."""
 
+    step_size_decay: float = 0.6
+    """Exponent with which the step size falls with the updates of an entry: 0 never, 1 average."""
     trace_decay: float = 0.9
     """Lambda: 0 learns from one step, 1 from the whole episode."""
     traces: TraceKind = "replacing"

@@ -85,6 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     from ..comparison import compare, comparison_folder
     from ..environment_names import EnvironmentName
     from ..report import comparison_table
+    from ..tables import failures
 
     names = [EnvironmentName.parse(text) for text in options.environments]
     root = comparison_folder(names, options.folder, options.name)
@@ -118,6 +119,8 @@ def run(arguments: Sequence[str]) -> int:
     sys.stdout.write(
         f"report and pictures: {root / 'report.md'}\ncurves: gymagine monitor {root}\n"
     )
+    if not any(run.status == "finished" for run in comparison.runs):
+        raise ValueError(f"no run finished; {failures(comparison)[0].reason}")
     return 0 if all(run.status == "finished" for run in comparison.runs) else 1
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -22,9 +25,11 @@ __all__ = [
     "find_run",
     "name_environment",
     "parse",
+    "usage_error",
 ]
 
 Options = TypeVar("Options")
+_HELP_INDENT = 8  # of the options' help texts in tyro's boxes, one more for the frame
 
 Environment: TypeAlias = Annotated[
     str,
@@ -61,9 +66,47 @@ MaxSteps: TypeAlias = Annotated[
 
 
 def parse(options: type[Options], command: str, arguments: Sequence[str], **more: Any) -> Options:
-    """The options of a command from its words; prints help or a usage error and exits."""
-    parsed: Options = tyro.cli(options, prog=f"gymagine {command}", args=list(arguments), **more)
+    """The options of a command from its words; prints help and exits where that is asked for.
+
+    Raises:
+        ValueError: A word is no option of the command, lacks its value, or has a wrong one.
+    """
+    program = f"gymagine {command}"
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            parsed: Options = tyro.cli(options, prog=program, args=list(arguments), **more)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise ValueError(usage_error(told.getvalue(), program)) from stop
+    sys.stderr.write(told.getvalue())
     return parsed
+
+
+def usage_error(box: str, program: str) -> str:
+    """The one line that tyro's box of several says.
+
+    Args:
+        box: What tyro prints: a title, the mistake, then sections between rules.
+        program: Whose help tells more.
+    """
+    sections: list[list[str]] = [[]]
+    for line in box.splitlines()[1:]:
+        text = line.strip("│╰╯").rstrip()
+        if not text.strip("─ "):
+            sections.append([])
+        elif len(text) - len(text.lstrip()) < _HELP_INDENT:
+            sections[-1].append(text.strip())
+    mistake = " ".join(sections[0]).removeprefix("Error parsing hyperparameters: ")
+    near = [
+        line.split()[0]
+        for section in sections[1:]
+        for line in section
+        if section[0].startswith("Perhaps you meant") and line.startswith("--")
+    ]
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{mistake or box}{hint} (see {program} --help)"
 
 
 def name_environment(env: str, env_options: Sequence[str]) -> EnvironmentName:

@@ -34,7 +34,8 @@ __all__ = ["run"]
 class Options:
     """Train an agent in an environment and record the run.
 
-    gymagine train AGENT --help tells an agent's hyper-parameters; gymagine list agents its names.
+    gymagine train AGENT --help tells an agent's hyper-parameters; gymagine list agents the names.
+    gymagine train --resume RUN [--steps INT] goes on with a run that was interrupted or killed.
     """
 
     env: Environment
@@ -116,7 +117,7 @@ def _train(agent: str, arguments: Sequence[str]) -> TrainResult:
         evaluation_episodes=options.evaluation_episodes,
         final_episodes=options.final_episodes,
         checkpoint_every=options.checkpoint_every,
-        discount=options.evaluation_discount,
+        evaluation_discount=options.evaluation_discount,
         max_steps=options.max_steps,
         folder=options.folder,
         progress_bar=options.progress_bar,

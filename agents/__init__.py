@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .tabular.monte_carlo_prediction import MonteCarloPrediction as MonteCarloPrediction
     from .tabular.n_step_sarsa import NStepSARSA as NStepSARSA
     from .tabular.off_policy_monte_carlo import OffPolicyMonteCarlo as OffPolicyMonteCarlo
+    from .tabular.off_policy_monte_carlo_prediction import (
+        OffPolicyMonteCarloPrediction as OffPolicyMonteCarloPrediction,
+    )
     from .tabular.population import learn_many as learn_many
     from .tabular.q_lambda import QLambda as QLambda
     from .tabular.q_learning import QLearning as QLearning
@@ -44,6 +47,7 @@ __all__ = [
     "MonteCarloPrediction",
     "NStepSARSA",
     "OffPolicyMonteCarlo",
+    "OffPolicyMonteCarloPrediction",
     "PolicyIteration",
     "PrioritizedSweeping",
     "QLambda",
@@ -70,6 +74,7 @@ __getattr__, __dir__ = export_lazily(
         "MonteCarloPrediction": ".tabular.monte_carlo_prediction",
         "NStepSARSA": ".tabular.n_step_sarsa",
         "OffPolicyMonteCarlo": ".tabular.off_policy_monte_carlo",
+        "OffPolicyMonteCarloPrediction": ".tabular.off_policy_monte_carlo_prediction",
         "PolicyIteration": ".planning.planner",
         "PrioritizedSweeping": ".planning.planner",
         "QLambda": ".tabular.q_lambda",

@@ -7,15 +7,11 @@ platform has no such locks, none is taken.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["FolderInUseError", "folder_lock"]
 
@@ -47,8 +43,10 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 def _locked(file: IO[str]) -> bool:
-    if fcntl is None:
+    if sys.platform == "win32":
         return True
+    import fcntl
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
+import math
 import os
 import re
 import types
@@ -340,7 +341,7 @@ class _Finite(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        if not np.isfinite(reward):
+        if not math.isfinite(reward):
             raise ValueError(f"expected a finite reward, got {reward}")
         if isinstance(observation, np.ndarray) and not np.isfinite(observation).all():
             raise ValueError(f"expected a finite observation, got {observation}")

@@ -65,7 +65,7 @@ def reference(environment: EnvironmentName, settings: RunSettings) -> Reference:
 def _played(
     random: RandomPolicy, environment: EnvironmentName, discount: float, horizon: int
 ) -> float | None:
-    """The mean of episodes; None where the environment raises, which the agents' runs then tell."""
+    """The mean of episodes; None where the environment raises, as the agents' runs then tell."""
     try:
         return evaluate(
             random,

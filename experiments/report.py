@@ -26,6 +26,7 @@ from .statistics import Interval, smallest_p_value
 from .summary import AgentSummary, Aggregate, aggregate, summarise
 from .tables import (
     COLUMNS,
+    ONE_RUN,
     comparison_rows,
     comparison_table,
     failures,
@@ -195,6 +196,8 @@ def _protocol_section(comparison: Comparison) -> str:
         "Numbers are of finished runs only; a run that failed is counted beside the seeds.",
         "Mean return: Student's 95 % interval over seeds. It says how the mean would vary with "
         "other seeds, not how one run varies.",
+        f"{ONE_RUN}: a planner has no randomness. It ran once, and its result stands for every "
+        "seed, in the tests and in the intervals over environments too.",
         "IQM: interquartile mean, a quarter of the seeds cut off at each end; its intervals are "
         "percentile bootstraps of 2,000 resamples"
         + (", too narrow at so few seeds." if num_seeds < 10 else "."),

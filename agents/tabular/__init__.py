@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .monte_carlo_prediction import MonteCarloPrediction as MonteCarloPrediction
     from .n_step_sarsa import NStepSARSA as NStepSARSA
     from .off_policy_monte_carlo import OffPolicyMonteCarlo as OffPolicyMonteCarlo
+    from .off_policy_monte_carlo_prediction import (
+        OffPolicyMonteCarloPrediction as OffPolicyMonteCarloPrediction,
+    )
     from .population import learn_many as learn_many
     from .q_lambda import QLambda as QLambda
     from .q_learning import QLearning as QLearning
@@ -29,6 +32,7 @@ __all__ = [
     "MonteCarloPrediction",
     "NStepSARSA",
     "OffPolicyMonteCarlo",
+    "OffPolicyMonteCarloPrediction",
     "QLambda",
     "QLearning",
     "SARSALambda",
@@ -47,6 +51,7 @@ __getattr__, __dir__ = export_lazily(
         "MonteCarloPrediction": ".monte_carlo_prediction",
         "NStepSARSA": ".n_step_sarsa",
         "OffPolicyMonteCarlo": ".off_policy_monte_carlo",
+        "OffPolicyMonteCarloPrediction": ".off_policy_monte_carlo_prediction",
         "QLambda": ".q_lambda",
         "QLearning": ".q_learning",
         "SARSA": ".sarsa",

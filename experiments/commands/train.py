@@ -83,7 +83,8 @@ def run(arguments: Sequence[str]) -> int:
         return _tell(_resume(parse(ResumeOptions, "train", arguments)))
     agent = _named_agent(arguments)
     if agent is None:
-        parse(Options, "train AGENT", arguments)  # prints help, or what is missing, and exits
+        if {"-h", "--help"} & set(arguments):
+            parse(Options, "train AGENT", arguments)  # prints help and exits
         raise ValueError("expected the name of an agent; gymagine list agents shows them")
     rest = list(arguments)
     rest.remove(agent)

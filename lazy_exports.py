@@ -1,7 +1,7 @@
 """Public names that are imported when first used (PEP 562), so that importing stays light.
 
-A function may have the name of the module that holds it, as ``value_iteration`` has. Python binds a
-module to its package when anybody imports it, which would hide the function, so a package with
+A function may have the name of the module that holds it, as ``value_iteration`` has. Python binds
+a module to its package when anybody imports it, which would hide the function, so a package with
 lazy exports refuses that binding: the public name always means what is exported.
 """
 

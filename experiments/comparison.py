@@ -32,6 +32,7 @@ from .environment_names import EnvironmentName, folder_name
 from .evaluation import step_cap
 from .exact_evaluation import affordable, known_model
 from .folder_lock import folder_lock
+from .interruption import ending_with_parent
 from .plots import write_plots
 from .progress import comparison_progress
 from .provenance import git_commit, package_versions
@@ -307,11 +308,12 @@ def _in_parallel(
     threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
     with parallel_config(backend, n_jobs=jobs, **threads):
         parallel = Parallel(return_as="generator_unordered")
-        yield from parallel(delayed(_execute)(run) for run in runs)
+        yield from parallel(delayed(_execute)(run, os.getpid()) for run in runs)
 
 
-def _execute(run: ComparisonRun) -> tuple[Path, RunResult]:
-    return run.folder, run.execute()
+def _execute(run: ComparisonRun, parent: int) -> tuple[Path, RunResult]:
+    with ending_with_parent(parent):
+        return run.folder, run.execute()
 
 
 def _collect(

@@ -3,17 +3,23 @@
 A run that stops wherever the signal happens to arrive cannot be resumed bit for bit. The first
 SIGINT or SIGTERM therefore only sets a flag, which the run looks at several times a second; a
 second one raises KeyboardInterrupt at once, and the last checkpoint stays.
+
+A worker process outlives a parent that was killed. `ending_with_parent` sends it the same SIGTERM,
+so that it saves and stops, and does not write beside the rerun.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["interruption"]
+__all__ = ["ending_with_parent", "interruption"]
+
+_LOOK_EVERY = 0.5  # seconds
 
 
 @contextmanager
@@ -45,3 +51,27 @@ def interruption() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ending_with_parent(parent: int) -> Iterator[None]:
+    """Ask this process to stop once its parent is gone.
+
+    Args:
+        parent: The process that wants the result. Where it is this one (threads) or is not the
+            direct parent (another machine), nothing is watched.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_EVERY):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    if os.getppid() == parent:
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()

@@ -308,10 +308,12 @@ def _in_parallel(
     threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
     with parallel_config(backend, n_jobs=jobs, **threads):
         parallel = Parallel(return_as="generator_unordered")
-        yield from parallel(delayed(_execute)(run, os.getpid()) for run in runs)
+        # of Ray's or a thread's work this process is not the parent
+        parent = os.getpid() if backend == "loky" else None
+        yield from parallel(delayed(_execute)(run, parent) for run in runs)
 
 
-def _execute(run: ComparisonRun, parent: int) -> tuple[Path, RunResult]:
+def _execute(run: ComparisonRun, parent: int | None) -> tuple[Path, RunResult]:
     with ending_with_parent(parent):
         return run.folder, run.execute()
 

@@ -54,12 +54,11 @@ def interruption() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def ending_with_parent(parent: int) -> Iterator[None]:
+def ending_with_parent(parent: int | None) -> Iterator[None]:
     """Ask this process to stop once its parent is gone.
 
     Args:
-        parent: The process that wants the result. Where it is this one (threads) or is not the
-            direct parent (another machine), nothing is watched.
+        parent: The process that wants the result; None, or this process itself, watches nothing.
     """
     ended = threading.Event()
 
@@ -69,9 +68,13 @@ def ending_with_parent(parent: int) -> Iterator[None]:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
-    if os.getppid() == parent:
-        threading.Thread(target=watch, daemon=True).start()
+    if parent in (None, os.getpid()):
+        yield
+        return
+    watcher = threading.Thread(target=watch, name="watch-parent", daemon=True)
+    watcher.start()
     try:
         yield
     finally:
         ended.set()
+        watcher.join()

@@ -41,7 +41,10 @@ _KRYLOV_STEPS = 1_000
 
 
 def profile_of(matrix: csr_array[np.float64]) -> float:
-    """About how many operations a banded factorisation of I - matrix takes.
+    """About how many operations it takes to factorise I - matrix and to solve.
+
+    Measured with SuperLU on chains, mazes and grids: a thousand for each state, and a sixteenth of
+    the squared bandwidth, since its ordering finds smaller separators than a band has.
 
     Infinite where the graph has no small separators, so that its factors would be dense.
     """
@@ -50,7 +53,7 @@ def profile_of(matrix: csr_array[np.float64]) -> float:
 
     size = int(matrix.shape[0])
     if matrix.nnz == 0:
-        return float(size)
+        return 1e3 * size
     pattern = csr_array(
         (np.ones(len(matrix.indices), dtype=np.int8), matrix.indices, matrix.indptr), matrix.shape
     )
@@ -61,7 +64,7 @@ def profile_of(matrix: csr_array[np.float64]) -> float:
     band = float(np.quantile(np.abs(here - place[matrix.indices]), 0.99)) + 1
     if size > _ALWAYS_FACTORISE and band > 4 * np.sqrt(size):
         return math.inf
-    return size * band * band
+    return size * (1e3 + band * band / 16)
 
 
 class PolicySystem:

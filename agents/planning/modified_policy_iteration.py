@@ -200,7 +200,7 @@ class PolicySearch:
             _, bound, exhausted = errors.bounds_after(-change, change, largest)
             if self._note(change, bound, exhausted):
                 return
-            if expected.sweeps_left(self.sweeps, bound) > patience:
+            if expected.sweeps_left(self.sweeps, bound, patience) > patience:
                 return
             count, _ = self._current_rows().sweep_in_place(
                 self.values,
@@ -265,17 +265,26 @@ class _Expectation:
 
     def __init__(self, tolerance: float) -> None:
         self._tolerance = tolerance
-        self._seen: list[tuple[int, float]] = []
+        self._seen: list[tuple[int, float]] = []  # sweeps, least bound so far
 
-    def sweeps_left(self, sweeps: int, bound: float) -> float:
-        """A guess; 0 while there is too little to go by."""
-        self._seen.append((sweeps, bound))
-        if len(self._seen) < _ROUNDS_SEEN or len(self._seen) % 2 == 1:
+    def sweeps_left(self, sweeps: int, bound: float, patience: float) -> float:
+        """A guess; 0 while there is too little to go by.
+
+        In a maze the bound does not fall before news has come to every end. So no guess is made
+        before the sweeps made cost a good part of what would follow, and a bound that does not
+        fall is borne until they cost as much: together they are then at most about twice the
+        better choice.
+        """
+        least = min(bound, self._seen[-1][1]) if self._seen else bound
+        self._seen.append((sweeps, least))
+        rounds = len(self._seen)
+        before, then = self._seen[rounds // 2]
+        made = sweeps - self._seen[0][0]
+        if rounds < _ROUNDS_SEEN or made < (patience / 3 if least < then else patience):
             return 0.0
-        before, then = self._seen[len(self._seen) // 2]
-        if not 0 < bound < then:
+        if not 0 < least < then:
             return math.inf
-        return (sweeps - before) * math.log(bound / self._tolerance) / math.log(then / bound)
+        return (sweeps - before) * math.log(least / self._tolerance) / math.log(then / least)
 
 
 def _is_slow(before: float, after: float, num_sweeps: int, goal: float) -> bool:

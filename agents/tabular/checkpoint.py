@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -10,7 +10,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "named_arrays", "package_versions", "space_from_json", "space_to_json"]
+__all__ = [
+    "FORMAT",
+    "check_indices",
+    "named_arrays",
+    "package_versions",
+    "space_from_json",
+    "space_to_json",
+]
 
 FORMAT = "gymagine-agent-1"
 _PACKAGES = ("gymagine", "gymnasium", "numpy", "numba")
@@ -23,6 +30,49 @@ def named_arrays(memory: Any, prefix: str = "") -> Iterator[tuple[str, NDArray[A
             yield prefix + name, value
         elif isinstance(value, tuple):
             yield from named_arrays(value, f"{prefix}{name}.")
+
+
+def check_indices(arrays: Mapping[str, NDArray[Any]], num_states: int, num_actions: int) -> None:
+    """Refuse indices that lie outside the tables, at which compiled code would read and write.
+
+    Args:
+        arrays: The memory of a learner, by the names of `named_arrays`.
+        num_states: S.
+        num_actions: A.
+
+    Raises:
+        ValueError: An index is out of range, so that the file is damaged or forged.
+    """
+    entries = num_states * num_actions
+    sizes = {
+        "states": num_states,
+        "next_states": num_states,
+        "actions": num_actions,
+        "pairs": entries,
+        "num_active": entries + 1,
+        "num_pairs": entries + 1,
+    }
+    for name, array in arrays.items():
+        owner, _, field = name.rpartition(".")
+        size = sizes.get(field)
+        if field == "place":  # steps kept, in a buffer or, without bound, in a ring
+            size = len(arrays[f"{owner}.states"]) + 1 if owner == "episode" else 1 << 62
+            array = array[:1]
+        if array.dtype == np.int64 and (array < 0).any():
+            size = size or 1 << 62  # no counter or index is negative
+        if size is not None and ((array < 0) | (array >= size)).any():
+            raise ValueError(
+                f"expected {name} in [0, {size}), got {array.min()} to {array.max()}: the file is "
+                "damaged"
+            )
+        if field == "random" and not array.any():
+            raise ValueError(f"expected {name} of a stream, got zeros: the file is damaged")
+    ring = arrays.get("recent.place")
+    if ring is not None and not 0 <= ring[0] - ring[1] <= len(arrays["recent.states"]):
+        raise ValueError(
+            f"expected recent.place of a ring of {len(arrays['recent.states'])} steps, got "
+            f"{ring.tolist()}: the file is damaged"
+        )
 
 
 def package_versions() -> dict[str, str]:

@@ -19,6 +19,7 @@ from .simulator import (
     LOG_LIMIT,
     LOGGED,
     OBSERVATION,
+    STATE,
     TAKEN,
     TERMINATED,
     TRUNCATED,
@@ -87,6 +88,16 @@ class CompiledInteraction(AbstractInteraction):
         log.position[LOGGED] = 0
         return episodes
 
+    def resume(self) -> None:
+        """Nothing: nobody else can move a simulation."""
+
+    def pause(self) -> None:
+        """Nothing: nobody else can move a simulation."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the compiled function, which cannot be pickled and is looked up again."""
+        return {**self.__dict__, "_run": None}
+
     def limit_log(self, num_episodes: int | None) -> None:
         """Make `take` return when so many episodes are waiting to be collected."""
         size = len(self._simulation.log_returns)
@@ -112,18 +123,47 @@ class CompiledInteraction(AbstractInteraction):
         self, arrays: dict[str, NDArray[Any]], header: dict[str, Any], fresh_seed: int
     ) -> bool:
         """Stand where a checkpoint stood; begin an episode if that was in another model."""
+        simulation = self._simulation
+        own = {
+            name: simulation._asdict()[name]
+            for name in ("position", "episode", "random", "log_ends", "log_returns", "log_lengths")
+        }
+        fits = set(arrays) == set(own) and all(
+            array.dtype == own[name].dtype and len(array) <= len(own[name])
+            for name, array in arrays.items()
+        )
+        if not fits:
+            raise ValueError("expected where a simulation stood, got other arrays: damaged file")
+        same = bool(header.get("model") == self._fingerprint)
+        self._check_position(arrays["position"], same)
         for name, array in arrays.items():
-            getattr(self._simulation, name)[: len(array)] = array
-        same = header.get("model") == self._fingerprint
+            own[name][: len(array)] = array
         if not same:
             self._simulation.position[ACTION] = -1
-        return bool(same)
+        return same
+
+    def _check_position(self, position: NDArray[np.int64], same_model: bool) -> None:
+        """Refuse places outside the model, which compiled code would follow."""
+        log_size = len(self._simulation.log_ends)
+        sizes = [(LOGGED, 0, log_size), (LOG_LIMIT, 1, log_size + 1)]
+        if same_model:
+            num_states, num_actions = len(self._simulation.observations), self._actions.num_states
+            sizes += [(STATE, 0, num_states), (ACTION, -1, num_actions)]
+            sizes += [(OBSERVATION, 0, self._observations.num_states), (TAKEN, 0, num_actions)]
+        if len(position) != LOG_LIMIT + 1 or any(
+            not low <= position[place] < high for place, low, high in sizes
+        ):
+            raise ValueError(
+                f"expected a place in the model, got {position.tolist()}: the file is damaged"
+            )
 
 
 def _fingerprint(mdp: TabularMDP) -> str:
     digest = hashlib.sha256()
-    for array in (mdp.row_starts, mdp.next_states, mdp.probabilities, mdp.rewards):
+    for array in (mdp.row_starts, mdp.next_states, mdp.probabilities, mdp.rewards, mdp.terminated):
         digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(mdp.terminated.tobytes())
+    digest.update(np.ascontiguousarray(mdp.initial_distribution).tobytes())
+    if mdp.observation_index is not None:
+        digest.update(np.ascontiguousarray(mdp.observation_index).tobytes())
     digest.update(f"{mdp.num_actions} {mdp.max_episode_steps}".encode())
     return digest.hexdigest()[:16]

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from .exploration import ExplorationMethod
 from .schedules import Schedule
 
@@ -62,6 +64,9 @@ class TabularConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, np.bool_ | np.integer | np.floating):
+                value = value.item()  # JSON and kernels take Python's own
+                object.__setattr__(self, field.name, value)
             if isinstance(value, str) and "Schedule" in str(field.type):
                 value = Schedule.parse(value)
                 object.__setattr__(self, field.name, value)

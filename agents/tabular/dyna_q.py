@@ -50,7 +50,8 @@ class Model(NamedTuple):
         rewards: (S, A, M) their rewards.
         terminated: (S, A, M) whether they ended the episode.
         num_tries: (S, A) how often each pair was tried.
-        last_tries: (S, A) step before which it was last tried or, if never, its state first seen.
+        last_tries: (S, A) ``num_steps`` when it was last tried or, if never, its state first seen.
+        num_steps: (1,) steps learnt from; unlike the clock it is never set back, as ages go by it.
         pairs: (S * A,) the pairs in the model, as s * A + a; the first ``num_pairs[0]``.
         num_pairs: (1,) how many there are.
         known: (S, A) whether each pair is among them.
@@ -61,6 +62,7 @@ class Model(NamedTuple):
     terminated: NDArray[np.bool_]
     num_tries: NDArray[np.int64]
     last_tries: NDArray[np.int64]
+    num_steps: NDArray[np.int64]
     pairs: NDArray[np.int64]
     num_pairs: NDArray[np.int64]
     known: NDArray[np.bool_]
@@ -100,6 +102,7 @@ def observe(
     memory.num_updates[state, action] += 1
     _update(memory, state, action, reward, terminated, next_state)
     clock[0] += 1
+    memory.model.num_steps[0] += 1
     _keep(memory, state, action, reward, terminated, next_state)
     for _ in range(memory.planning_steps):
         _plan(memory)
@@ -131,21 +134,21 @@ def _keep(
         for other in range(num_actions):
             if memory.exploration.allowed[state, other] and not model.known[state, other]:
                 _add_pair(memory, state, other)
-    elif not model.known[state, action]:
+    if not model.known[state, action]:
         _add_pair(memory, state, action)
     place = model.num_tries[state, action] % model.rewards.shape[2]
     model.next_states[state, action, place] = next_state
     model.rewards[state, action, place] = reward
     model.terminated[state, action, place] = terminated
     model.num_tries[state, action] += 1
-    model.last_tries[state, action] = memory.exploration.clock[0]
+    model.last_tries[state, action] = model.num_steps[0]
 
 
 @njit
 def _add_pair(memory: Memory, state: int, action: int) -> None:
     model = memory.model
     model.known[state, action] = True
-    model.last_tries[state, action] = memory.exploration.clock[0]
+    model.last_tries[state, action] = model.num_steps[0]
     model.pairs[model.num_pairs[0]] = state * model.known.shape[1] + action
     model.num_pairs[0] += 1
 
@@ -155,7 +158,7 @@ def _plan(memory: Memory) -> None:
     model, random = memory.model, memory.exploration.random
     pair = model.pairs[random_below(random, model.num_pairs[0])]
     state, action = pair // model.known.shape[1], pair % model.known.shape[1]
-    age = memory.exploration.clock[0] - model.last_tries[state, action]
+    age = model.num_steps[0] - model.last_tries[state, action]
     bonus = memory.exploration_bonus * math.sqrt(age)
     kept = min(model.num_tries[state, action], model.rewards.shape[2])
     if kept == 0:
@@ -221,6 +224,7 @@ class DynaQ(AbstractControl):
             terminated=np.zeros(shape, dtype=np.bool_),
             num_tries=self._initial_counts(),
             last_tries=self._initial_counts(),
+            num_steps=np.zeros(1, dtype=np.int64),
             pairs=np.zeros(self._allowed.size, dtype=np.int64),
             num_pairs=np.zeros(1, dtype=np.int64),
             known=np.zeros(self._allowed.shape, dtype=np.bool_),

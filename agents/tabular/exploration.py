@@ -107,13 +107,17 @@ def best_value(exploration: Exploration, action_values: NDArray[np.float64], sta
 
 @njit
 def best_action(exploration: Exploration, action_values: NDArray[np.float64], state: int) -> int:
-    """The allowed action of largest value, the lowest of equals; 0 where none is allowed."""
-    chosen = 0
+    """The allowed action of largest value, the lowest of equals; one must be allowed.
+
+    It is an allowed one even if values have overflowed to NaN, which nothing is larger than.
+    """
+    chosen = -1
     best = -np.inf
     for action in range(action_values.shape[1]):
-        if _may(exploration, state, action) and action_values[state, action] > best:
-            best = action_values[state, action]
-            chosen = action
+        if _may(exploration, state, action):
+            if chosen < 0 or action_values[state, action] > best:
+                best = action_values[state, action]
+                chosen = action
     return chosen
 
 
@@ -150,7 +154,7 @@ def _random_best_action(
     for action in range(action_values.shape[1]):
         if _may(exploration, state, action):
             value = action_values[state, action]
-            if value > best:
+            if ties == 0 or value > best:  # NaN is larger than nothing
                 best = value
                 chosen = action
                 ties = 1

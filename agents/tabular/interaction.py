@@ -58,6 +58,14 @@ class AbstractInteraction(ABC):
         """The episodes that ended since the last call."""
 
     @abstractmethod
+    def resume(self) -> None:
+        """Called when learning begins: begin an episode if others moved the environment."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Called when learning ends: note where the environment is left."""
+
+    @abstractmethod
     def limit_log(self, num_episodes: int | None) -> None:
         """Make `take` return when so many episodes are waiting to be collected."""
 

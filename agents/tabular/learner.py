@@ -24,7 +24,14 @@ from ...envs.environments import EnvLike, make_env
 from ...envs.state_index import StateIndex
 from ...storage import read_arrays, write_arrays
 from ..agent import AbstractAgent, Callback, build_config
-from .checkpoint import FORMAT, named_arrays, package_versions, space_from_json, space_to_json
+from .checkpoint import (
+    FORMAT,
+    check_indices,
+    named_arrays,
+    package_versions,
+    space_from_json,
+    space_to_json,
+)
 from .compiled_interaction import CompiledInteraction
 from .configuration import TabularConfig, config_from_json, config_to_json
 from .episodes import EpisodeWatcher, RecentEpisodes
@@ -323,6 +330,7 @@ class AbstractTabularAgent(AbstractAgent):
         self._episodes = RecentEpisodes()
         self._clock = np.zeros(1, dtype=np.int64)
         self._allowed = np.ones((self.num_states, self.num_actions), dtype=np.bool_)
+        self._model_allowed: NDArray[np.bool_] | None = None
         self._is_masked = True
         self._start_anywhere = False
         self._interaction: AbstractInteraction | None = None
@@ -339,6 +347,7 @@ class AbstractTabularAgent(AbstractAgent):
                 actions=self._actions,
             )
             self._allowed[:] = choice.allowed
+            self._model_allowed = None if choice.reads_masks else choice.allowed
             self._is_masked = choice.reads_masks or not self._allowed.all()
         learning, simulation, environment, prediction = np.random.SeedSequence(self.seed).spawn(4)
         self._prediction_random = random_stream(prediction)
@@ -396,6 +405,8 @@ class AbstractTabularAgent(AbstractAgent):
                 if name.startswith("memory.")
             }
         )
+        if self._model_allowed is not None:  # not those of the environment of the file
+            self._allowed[:] = self._model_allowed
         self._prediction_random[:] = arrays["prediction_random"]
         self._episodes.num_episodes = header["num_episodes"]
         self._episodes.returns = arrays["episodes.returns"]
@@ -423,13 +434,14 @@ class AbstractTabularAgent(AbstractAgent):
         own = dict(named_arrays(self._memory))
         while max(array.size for array in own.values()) < largest and self._enlarge():
             own = dict(named_arrays(self._memory))
-        if {name: array.shape for name, array in own.items()} != {
-            name: array.shape for name, array in arrays.items()
+        if {name: (array.shape, array.dtype) for name, array in own.items()} != {
+            name: (array.shape, array.dtype) for name, array in arrays.items()
         }:
             raise ValueError(
                 f"expected the arrays of a {self.name} agent ({sorted(own)}), got "
                 f"{sorted(arrays)}: the file is of another version"
             )
+        check_indices(arrays, self.num_states, self.num_actions)
         for name, array in own.items():
             array[...] = arrays[name]
 

@@ -80,13 +80,16 @@ class LearningSession:
 
     def run(self) -> None:
         """Take the steps."""
+        interaction = self._agent._interaction_or_raise()
+        interaction.resume()
         try:
             if self._callback is None:
                 self._run_chunks()
             else:
                 self._run_steps(self._callback)
         finally:
-            self._agent._interaction_or_raise().limit_log(None)
+            interaction.limit_log(None)
+            interaction.pause()
             if self._bar is not None:
                 self._bar.close()
 

@@ -56,7 +56,8 @@ def choose_model(
 
     Raises:
         ValueError: ``simulator`` is none of the three, or is ``compiled`` where the model is not
-            known or a simulation would leave something out; the message says what.
+            known or a simulation would leave something out; the message says what. Also if the
+            model's states that share an observation have no allowed action in common.
     """
     if simulator not in ("auto", "compiled", "stepped"):
         raise ValueError(f"expected simulator as auto, compiled or stepped, got {simulator!r}")
@@ -72,10 +73,18 @@ def choose_model(
     if obstacle and simulator == "compiled":
         raise ValueError(f"expected an environment that can be simulated, got {env}: {obstacle}")
     shape = (observations.num_states, actions.num_states)
+    allowed = _allowed(mdp, shape)
+    if action_masks == "always":
+        allowed[~allowed.any(axis=1)] = True  # info will tell
+    elif not allowed.any(axis=1).all():
+        raise ValueError(
+            f"expected states that look alike to share an allowed action, got none for "
+            f"observation {int(np.argmin(allowed.any(axis=1)))} of {env}"
+        )
     return ModelChoice(
         mdp=mdp,
         compiled=not obstacle and simulator != "stepped",
-        allowed=_allowed(mdp, shape),
+        allowed=allowed,
         reads_masks=action_masks == "always" or (action_masks == "auto" and mdp is None),
     )
 
@@ -91,6 +100,21 @@ def _obstacle(env: gymnasium.Env[Any, Any], masks_from_info: bool) -> str:
         if type(layer) not in _IDLE_WRAPPERS:
             return f"its wrapper {type(layer).__name__} would not be run"
         layer = layer.env
+    overridden = _overridden(type(layer))
+    if overridden:
+        return f"its model does not know of {overridden}, which overrides that of its base class"
+    return ""
+
+
+def _overridden(env_type: type) -> str:
+    """The step or reset that a subclass put over a concrete one; empty where there is none.
+
+    A subclass that shapes rewards, say, inherits the model of the class that it changes.
+    """
+    for name in ("step", "reset"):
+        own = [base for base in env_type.__mro__ if name in vars(base)]
+        if len([base for base in own if base is not gymnasium.Env]) > 1:
+            return f"{own[0].__name__}.{name}"
     return ""
 
 

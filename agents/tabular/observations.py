@@ -19,20 +19,17 @@ def batch_of_states(observations: StateIndex, observation: Any) -> tuple[NDArray
     Raises:
         ValueError: An observation is outside the space.
     """
-    is_batch = _is_batch(observations.space, observation)
-    if is_batch:
-        states = observations.encode_batch(observation)
-    else:
+    if not _is_batch(observations.space, observation):
         if not _contains(observations.space, observation):
             raise ValueError(f"expected an observation of {observations.space}, got {observation}")
-        states = np.array([observations.encode(observation)], dtype=np.int64)
-    outside = np.flatnonzero((states < 0) | (states >= observations.num_states))
+        return np.array([observations.encode(observation)], dtype=np.int64), False
+    outside = np.flatnonzero(~_inside(observations.space, observation))
     if len(outside):
         raise ValueError(
             f"expected observations of {observations.space}, got one outside it at place "
             f"{outside[0]} of the batch"
         )
-    return states, is_batch
+    return observations.encode_batch(observation), True
 
 
 def mask_of_batch(action_mask: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -71,7 +68,13 @@ def check_same_space(kind: str, saved: spaces.Space[Any], space: spaces.Space[An
 
 def _is_batch(space: spaces.Space[Any], observation: Any) -> bool:
     if isinstance(space, spaces.Tuple):
-        return len(space.spaces) > 0 and _is_batch(space.spaces[0], observation[0])
+        parts = len(space.spaces)
+        if not isinstance(observation, tuple | list | np.ndarray) or len(observation) != parts:
+            raise ValueError(
+                f"expected an observation of {space} or {parts} arrays of a batch, got "
+                f"{observation!r}"
+            )
+        return parts > 0 and _is_batch(space.spaces[0], observation[0])
     axes = np.ndim(observation) - len(space.shape or ())
     if axes not in (0, 1):
         raise ValueError(
@@ -79,6 +82,27 @@ def _is_batch(space: spaces.Space[Any], observation: Any) -> bool:
             f"{np.shape(observation)}"
         )
     return axes == 1
+
+
+def _inside(space: spaces.Space[Any], batch: Any) -> NDArray[np.bool_]:
+    """(B,) which elements of a batch are in the space."""
+    if isinstance(space, spaces.Tuple):
+        parts = [_inside(part, column) for part, column in zip(space.spaces, batch, strict=True)]
+        lengths = [len(part) for part in parts]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"expected a batch of {space}, got parts of {lengths} elements")
+        return np.asarray(np.logical_and.reduce(parts))
+    values = np.asarray(batch)
+    if values.dtype.kind not in "biu" or values.ndim != 1 + len(space.shape or ()):
+        return np.zeros(len(values), dtype=np.bool_)
+    low: Any = 0
+    size: Any = 2
+    if isinstance(space, spaces.Discrete):
+        low, size = space.start, space.n
+    elif isinstance(space, spaces.MultiDiscrete):
+        low, size = space.start, space.nvec
+    inside = (values >= low) & (values < low + size)
+    return np.asarray(inside.reshape(len(values), -1).all(axis=1))
 
 
 def _contains(space: spaces.Space[Any], observation: Any) -> bool:

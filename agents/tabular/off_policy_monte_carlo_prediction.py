@@ -40,7 +40,13 @@ from .episode_buffer import (
 from .interaction import Kernels
 from .learner import Simulator
 from .off_policy_monte_carlo import LARGEST_WEIGHT
-from .prediction import AbstractPrediction, EvaluatedPolicy, drawn_action, policy_table
+from .prediction import (
+    AbstractPrediction,
+    EvaluatedPolicy,
+    drawn_action,
+    drawn_probability,
+    policy_table,
+)
 from .simulator import ACTION, OBSERVATION, Simulation, advance, finished, restart
 
 __all__ = ["OffPolicyMonteCarloPrediction", "OffPolicyMonteCarloPredictionConfig"]
@@ -77,8 +83,8 @@ def observe(
     next_state: int,
 ) -> int:
     """Keep one step, learn if it ended the episode, and return the next action, -1 for none."""
-    drawn = memory.behaviour.probabilities[state, action]
-    ratio = memory.policy.probabilities[state, action] / drawn
+    drawn = drawn_probability(memory.behaviour, state, action)
+    ratio = drawn_probability(memory.policy, state, action) / drawn if drawn > 0.0 else 0.0
     record_step(memory.episode, state, action, reward, ratio, state)
     memory.behaviour.clock[0] += 1
     if not (terminated or truncated):

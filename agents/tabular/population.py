@@ -32,8 +32,8 @@ def learn_many(
         The agents, in order. Each has learnt exactly what it would have learnt alone.
 
     Raises:
-        ValueError: An agent is listed twice, or the number of threads is not positive; also what
-            `learn` raises, after the others have finished.
+        ValueError: An agent is listed twice, two step the same environment, or the number of
+            threads is not positive; also what `learn` raises, after the others have finished.
 
     Example:
         >>> from gymagine.agents.tabular.q_learning import QLearning
@@ -43,6 +43,9 @@ def learn_many(
     """
     if len({id(agent) for agent in agents}) < len(agents):
         raise ValueError("expected every agent once, got one twice")
+    stepped = [id(agent.env.unwrapped) for agent in agents if agent.simulator == "stepped"]  # type: ignore[union-attr]  # it steps one
+    if len(set(stepped)) < len(stepped):
+        raise ValueError("expected an environment for every agent that steps one, got one shared")
     if num_threads is not None and num_threads < 1:
         raise ValueError(f"expected at least one thread, got {num_threads}")
     if not agents:

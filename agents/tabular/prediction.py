@@ -14,7 +14,13 @@ from .learner import AbstractTabularAgent, Simulator
 from .random_stream import random_unit
 from .schedules import StepSize, compile_schedule, scheduled
 
-__all__ = ["AbstractPrediction", "EvaluatedPolicy", "drawn_action", "policy_table"]
+__all__ = [
+    "AbstractPrediction",
+    "EvaluatedPolicy",
+    "drawn_action",
+    "drawn_probability",
+    "policy_table",
+]
 
 
 class EvaluatedPolicy(NamedTuple):
@@ -52,6 +58,21 @@ def drawn_action(policy: EvaluatedPolicy, state: int) -> int:
             if threshold < 0.0:
                 break
     return chosen
+
+
+@njit
+def drawn_probability(policy: EvaluatedPolicy, state: int, action: int) -> float:
+    """With what probability `drawn_action` draws an action, masks included."""
+    total = 0.0
+    lowest = -1
+    for other in range(policy.allowed.shape[1]):
+        if policy.allowed[state, other]:
+            total += policy.probabilities[state, other]
+            if lowest < 0:
+                lowest = other
+    if total > 0.0 and policy.allowed[state, action]:
+        return float(policy.probabilities[state, action] / total)
+    return 1.0 if action == lowest else 0.0
 
 
 def policy_table(policy: ArrayLike | None, allowed: NDArray[np.bool_]) -> NDArray[np.float64]:

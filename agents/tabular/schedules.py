@@ -27,6 +27,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self, get_args
 
+import numpy as np
+
 from .compilation import njit
 
 __all__ = [
@@ -87,6 +89,7 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise ValueError(f"expected a schedule of kind {', '.join(_KINDS)}, got {self.kind!r}")
+        self._normalise()
         if not math.isfinite(self.initial):
             raise ValueError(f"expected a finite initial value, got {self.initial}")
         if self.kind == "constant":
@@ -102,6 +105,21 @@ class Schedule:
                 f"expected positive ends of an exponential schedule, got {self.initial} and "
                 f"{self.final}"
             )
+
+    def _normalise(self) -> None:
+        """Python's own numbers, whose text can be read again."""
+        for name in ("initial", "final", "num_steps"):
+            value = getattr(self, name)
+            if name == "final" and value is None:
+                continue
+            kinds = (int, np.integer) if name == "num_steps" else (int, float, np.number)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                kind = "an integer" if name == "num_steps" else "a number"
+                raise ValueError(f"expected {name} as {kind}, got {value!r}")
+            number = int(value) if name == "num_steps" else float(value)
+            object.__setattr__(self, name, number)
+        if self.num_steps > np.iinfo(np.int64).max:
+            raise ValueError(f"expected num_steps below 2^63, got {self.num_steps}")
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from operator import index
@@ -19,6 +20,8 @@ from .episodes import FinishedEpisodes
 from .interaction import AbstractInteraction, Kernels, Step
 
 __all__ = ["SteppedInteraction"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class SteppedInteraction(AbstractInteraction):
@@ -53,7 +56,6 @@ class SteppedInteraction(AbstractInteraction):
     ) -> None:
         self._env = env
         self._kernels = kernels
-        self._observations = observations
         self._actions = [actions.decode(i) for i in range(actions.num_states)]
         self._seed: int | None = seed
         self._allowed = allowed
@@ -67,7 +69,9 @@ class SteppedInteraction(AbstractInteraction):
         self._last: tuple[Any, int, SupportsFloat, bool, bool, dict[str, Any]] | None = None
         self._log: list[tuple[int, float, int]] = []
         self._log_limit = 1 << 14
+        self._observations = observations
         self._encode = _encoder(env.observation_space, observations)
+        self._left_at: Any = None
 
     def take(self, memory: Any, num_steps: int) -> None:
         """Learn from up to ``num_steps`` steps, fewer when the episode log is full."""
@@ -122,6 +126,28 @@ class SteppedInteraction(AbstractInteraction):
             lengths=np.array([length for _, _, length in log], dtype=np.int64),
         )
 
+    def resume(self) -> None:
+        """Begin an episode if somebody else stepped or reset the environment in the meantime.
+
+        An evaluation in the same environment, or another agent, would otherwise make this one
+        learn a step that never happened. It is noticed where `capture` knows the environment.
+        """
+        if self._action >= 0 and self._left_at is not None and _moment(self._env) != self._left_at:
+            self._action = -1
+            _LOG.warning("the environment was used by others: learning goes on with a new episode")
+
+    def pause(self) -> None:
+        """Note where the environment is left."""
+        self._left_at = _moment(self._env) if self._action >= 0 else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without functions, which cannot be pickled and are made again."""
+        return {**self.__dict__, "_entry_points": None, "_encode": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._encode = _encoder(self._env.observation_space, self._observations)
+
     def limit_log(self, num_episodes: int | None) -> None:
         """Make `take` return when so many episodes are waiting to be collected."""
         self._log_limit = num_episodes or 1 << 14
@@ -154,8 +180,14 @@ class SteppedInteraction(AbstractInteraction):
         if not restored:
             self._seed = fresh_seed
             return False
+        state, action, length = (int(value) for value in arrays["position"])
+        if not (0 <= state < len(self._allowed) and -1 <= action < len(self._actions)):
+            raise ValueError(
+                f"expected a state and an action of the spaces, got {state} and {action}: the "
+                "file is damaged"
+            )
         self._seed = None
-        self._state, self._action, self._length = (int(value) for value in arrays["position"])
+        self._state, self._action, self._length = state, action, length
         self._return = float(arrays["return"][0])
         return True
 
@@ -207,6 +239,18 @@ class SteppedInteraction(AbstractInteraction):
                 f"{observation!r}"
             )
         raise ValueError(f"expected a finite reward at step {step}, got {reward}")
+
+
+def _moment(env: gymnasium.Env[Any, Any]) -> Any:
+    """What changes when an environment is stepped or reset; None where it does not tell."""
+    state = capture(env)
+    if state is None:
+        return None
+    # the checker also notes being rendered, and clocks run
+    layers = [
+        layer["values"] for layer in state["layers"] if "PassiveEnvChecker" not in layer["type"]
+    ]
+    return layers, state["np_random"]
 
 
 def _encoder(space: gymnasium.Space[Any], observations: StateIndex) -> Callable[[Any], int]:

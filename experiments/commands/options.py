@@ -93,11 +93,12 @@ def usage_error(box: str, program: str) -> str:
     """
     sections: list[list[str]] = [[]]
     for line in box.splitlines()[1:]:
-        text = line.strip("│╰╯").rstrip()
-        if not text.strip("─ "):
+        text = line.strip("│╰╯").rstrip()  # a plain ASCII terminal gets rules, but no frame
+        if not text.strip("─- "):
             sections.append([])
         elif len(text) - len(text.lstrip()) < _HELP_INDENT:
             sections[-1].append(text.strip())
+    sections = [section for section in sections if section] or [[box]]
     mistake = " ".join(sections[0]).removeprefix("Error parsing hyperparameters: ")
     near = [
         line.split()[0]
@@ -106,7 +107,7 @@ def usage_error(box: str, program: str) -> str:
         if section[0].startswith("Perhaps you meant") and line.startswith("--")
     ]
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{mistake or box}{hint} (see {program} --help)"
+    return f"{mistake}{hint} (see {program} --help)"
 
 
 def name_environment(env: str, env_options: Sequence[str]) -> EnvironmentName:

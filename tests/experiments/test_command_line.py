@@ -1,6 +1,8 @@
 """What the command line says, how it ends, and how little it loads to say it."""
 
 import csv
+import dataclasses
+import inspect
 import json
 import os
 import signal
@@ -9,12 +11,14 @@ import sys
 import time
 
 import pytest
-from gymagine.experiments.catalogue import AGENTS
+from gymagine.experiments.catalogue import AGENTS, agent_class
 from gymagine.experiments.command_line import COMMANDS, main
 from gymagine.experiments.records import RunRecord
 from gymagine.experiments.results import load_comparison
+from gymagine.experiments.training import train
 
 HEAVY = {"torch", "stable_baselines3", "matplotlib", "numba", "scipy", "tensorboard", "pandas"}
+LAKE = ["train", "q-learning", "FrozenLake-v1"]
 
 
 def fails(capsys, *words):
@@ -77,10 +81,6 @@ def test_every_command_has_help(command, capsys):
 
 @pytest.mark.parametrize("agent", ["q-learning", "dyna-q", "value-iteration", "sb3:dqn", "random"])
 def test_help_of_an_agent_tells_its_hyper_parameters(agent, capsys):
-    import dataclasses
-
-    from gymagine.experiments.catalogue import agent_class
-
     assert main(["train", agent, "--help"]) == 0
     text = capsys.readouterr().out
     for field in dataclasses.fields(agent_class(agent).Config):
@@ -124,6 +124,7 @@ def test_list_shows_every_name(capsys):
         (["evaluate", "nowhere"], "expected a run at nowhere"),
         (["watch", "nowhere"], "expected a run at nowhere"),
         (["monitor", "nowhere"], "expected a folder of runs at nowhere"),
+        (["solve", "FrozenLake-v1@map_name=9x9"], "made with map_name=9x9: KeyError: '9x9'"),
         (["compare", "FrozenLake-v1", "--agents", "sarsaa"], "did you mean sarsa?"),
         (["compare", "Frozen-v1", "--agents", "sarsa"], "did you mean FrozenLake-v1?"),
         (["compare", "FrozenLake-v1", "--agents", "sarsa", "--set", "x"], "AGENT.NAME=VALUE"),
@@ -139,19 +140,48 @@ def test_mistakes_are_one_line_and_exit_code_2(words, message, capsys, tmp_path,
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("columns", ["20", "200"])
 @pytest.mark.parametrize(
-    "words",
+    ("words", "message"),
     [
-        ["train", "q-learning", "FrozenLake-v1", "--stepsize", "3"],
-        ["train", "q-learning", "FrozenLake-v1", "--step-size", "-1"],
-        ["train", "q-learning", "FrozenLake-v1", "--exploration-rate", "linear:1"],
-        ["train"],
-        ["solve"],
+        ([*LAKE, "--stepsize", "3"], "--stepsize, 3; did you mean --step-size? (see gymagine "),
+        ([*LAKE, "--step-size", "-1"], "expected step_size"),
+        ([*LAKE, "--discount", "1.5"], "expected discount in [0.0, 1.0], got 1.5"),
+        ([*LAKE, "--steps", "many"], "--steps: invalid literal for int() with base 10: 'many'"),
+        ([*LAKE, "--exploration-rate", "linear:1"], "got 'linear:1'"),
+        (["train"], "expected the name of an agent"),
+        (["solve"], "Missing from gymagine solve: ENV (see gymagine solve --help)"),
+        (
+            ["compare", "FrozenLake-v1"],
+            "Missing from gymagine compare: --agents AGENT",
+        ),
     ],
 )
-def test_wrong_options_are_usage_errors(words, capsys):
-    assert main(words) == 2
-    assert "gymagine" in capsys.readouterr().err
+def test_wrong_options_are_one_line_at_any_width(words, message, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert message in fails(capsys, *words)
+
+
+def test_resume_is_in_the_help(capsys):
+    assert main(["train", "--help"]) == 0
+    assert "--resume RUN" in capsys.readouterr().out
+
+
+def test_every_hyper_parameter_is_an_option_of_its_own(capsys, tmp_path):
+    """``--discount`` is the agent's; the one of the evaluation has another name."""
+    words = [*LAKE, "--discount", "0.5", "--evaluation-discount", "0.75", "--steps", "100"]
+    assert main([*words, "--folder", str(tmp_path), "--no-progress-bar"]) == 0
+    record = only_run(tmp_path)
+    assert record.config["hyperparameters"]["discount"] == 0.5
+    assert record.load_agent().config.discount == 0.5
+    assert record.settings.discount == 0.75
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_no_hyper_parameter_hides_behind_an_argument_of_train(agent):
+    config = agent_class(agent).Config
+    names = {field.name for field in dataclasses.fields(config)}
+    assert not names & set(inspect.signature(train).parameters)
 
 
 def test_traceback_on_request(monkeypatch):
@@ -181,7 +211,8 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 def test_solve_prints_the_truth(capsys):
     assert main(["solve", "FrozenLake-v1"]) == 0
     text = capsys.readouterr().out
-    assert "0.542025932" in text
+    value = float(text.partition("value of the start")[2].split()[0])
+    assert value == pytest.approx(0.542025932, abs=1e-8)
     assert "this policy 0.7401648978, the optimum 0.7441902878" in text
     assert "↓" in text
     words = ["solve", "CliffWalking-v1", "--discount", "1", "--json", "--planner"]
@@ -247,6 +278,15 @@ def test_compare_with_a_failed_run_exits_1(capsys, tmp_path):
     words += ["--steps", "500", "--jobs", "1", "--folder", str(tmp_path), "--no-progress-bar"]
     assert main(words) == 1
     assert "refuses this environment" in capsys.readouterr().out
+
+
+def test_compare_without_a_finished_run_exits_2(capsys, tmp_path):
+    words = ["compare", "Pendulum-v1", "--agents", "q-learning", "--seeds", "1", "--steps", "10"]
+    assert main([*words, "--jobs", "1", "--folder", str(tmp_path), "--no-progress-bar"]) == 2
+    captured = capsys.readouterr()
+    assert "0/1" in captured.out and (tmp_path / "Pendulum-v1" / "report.md").is_file()
+    assert captured.err.startswith("gymagine: error: no run finished; expected a finite space")
+    assert captured.err.count("\n") == 1
 
 
 def test_progress_shows_rate_and_time_left(capsys, tmp_path):

@@ -13,7 +13,9 @@ import pytest
 from gymagine.agents.tabular.q_learning import QLearningConfig
 from gymagine.experiments.comparison import compare
 from gymagine.experiments.comparison_runs import ComparisonRun
+from gymagine.experiments.folder_lock import FolderInUseError, folder_lock
 from gymagine.experiments.results import load_comparison
+from joblib.externals.loky import get_reusable_executor
 
 QUICK = {"seeds": 2, "total_timesteps": 2_000, "evaluations": 4, "jobs": 1}
 OPTIMUM, GREEDY, RANDOM = 0.7441902878292697, 0.7401648977587051, 0.0139397959591714
@@ -42,6 +44,13 @@ def fragile():
     gymnasium.register("Fragile-v0", entry_point=Fragile, max_episode_steps=20)
     yield "Fragile-v0"
     del gymnasium.registry["Fragile-v0"]
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(request, monkeypatch):
+    """Drawing takes longer than the runs of these tests; one of them looks at the files."""
+    if request.node.name != "test_curves_and_files":
+        monkeypatch.setattr("gymagine.experiments.comparison.write_plots", lambda *_: [])
 
 
 @pytest.fixture
@@ -102,7 +111,8 @@ def test_curves_and_files(tmp_path):
 
 
 def test_environments_whose_model_is_unknown_are_sampled(tmp_path):
-    settings = QUICK | {"total_timesteps": 400, "evaluations": 2, "final_episodes": 7}
+    settings = QUICK | {"total_timesteps": 400, "evaluations": 1, "final_episodes": 7}
+    settings["evaluation_episodes"] = 2
     comparison = compare("CartPole-v1", ["sb3:a2c", "random"], folder=tmp_path, **settings)
     assert comparison.optimum == {"CartPole-v1": None}
     # a random policy balances for about 22 steps
@@ -171,6 +181,58 @@ def test_failed_runs_are_tried_again(tmp_path, fragile, executed, monkeypatch):
     comparison = compare(fragile, "q-learning", folder=tmp_path, **QUICK)
     assert executed == [("q-learning", 0), ("q-learning", 1)] * 2
     assert [run.status for run in comparison.runs] == ["finished", "finished"]
+
+
+DYING = """
+import os
+import gymnasium
+
+class Dying(gymnasium.Wrapper):
+    def step(self, action):
+        if str(os.getpid()) != os.environ["ALIVE"]:
+            os.abort()
+        return self.env.step(action)
+
+gymnasium.register("Dying-v0", entry_point=lambda: Dying(gymnasium.make("CliffWalking-v1")))
+"""
+
+
+@pytest.mark.slow  # each death starts new processes, which import torch
+def test_a_process_that_dies_fails_its_own_run_only(tmp_path, monkeypatch):
+    (tmp_path / "dying_world.py").write_text(DYING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("ALIVE", str(os.getpid()))
+    get_reusable_executor().shutdown(wait=True)  # its processes do not know the path
+    names = ["dying_world:Dying-v0", "FrozenLake-v1"]
+    settings = QUICK | {"jobs": 2, "max_steps": 10}
+    hyperparameters = {"q-learning": {"simulator": "stepped"}}
+    comparison = compare(
+        names, "q-learning", hyperparameters=hyperparameters, folder=tmp_path, **settings
+    )
+    get_reusable_executor().shutdown(wait=True)
+    lake = [run.status for run in comparison.runs if run.environment == "FrozenLake-v1"]
+    dead = [run for run in comparison.runs if run.environment != "FrozenLake-v1"]
+    assert lake == ["finished"] * 2
+    assert all(run.status == "failed" and "its process died" in run.error for run in dead)
+
+
+def test_an_environment_that_raises_at_once_loses_nothing(tmp_path, fragile, monkeypatch, caplog):
+    def broken(self, action):
+        raise RuntimeError("the gripper\nbroke")
+
+    monkeypatch.setattr(Fragile, "step", broken)
+    comparison = compare([fragile, "FrozenLake-v1"], "sarsa", folder=tmp_path, **QUICK)
+    assert comparison.control[fragile] is None
+    assert "no random policy on Fragile-v0: RuntimeError: the gripper broke" in caplog.text
+    failed, finished = (comparison.runs_of(name, "sarsa") for name in comparison.environments)
+    assert all("RuntimeError: the gripper broke" in run.error for run in failed)
+    assert [run.status for run in finished] == ["finished"] * 2
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    folder = tmp_path / "FrozenLake-v1"
+    with folder_lock(folder), pytest.raises(FolderInUseError, match="another works in"):
+        compare("FrozenLake-v1", "sarsa", folder=tmp_path, **QUICK)
 
 
 def test_processes_give_what_one_process_gives(tmp_path):

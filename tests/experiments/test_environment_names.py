@@ -46,6 +46,7 @@ def test_bins_make_observations_countable():
         ("frozenlake-v1", "did you mean FrozenLake-v1"),
         ("Taxi-v3", "did you mean Taxi-v4"),
         ("nowhere:Thing-v0", "No module named 'nowhere'"),
+        ("gymnasium:FrozenLak-v1", r"did you mean gymnasium:FrozenLake-v1\?"),
         ("nospace/Thing-v0", "nospace"),
         ("FrozenLake-v1@slippery=true", "unexpected keyword argument 'slippery'"),
     ],

@@ -152,6 +152,17 @@ def test_mistakes(name, env, more, error, message):
         agent_class(name)(env, **more)
 
 
+@pytest.mark.parametrize(
+    ("reward", "position"), [(float("nan"), 0.0), (float("inf"), 0.0), (0.0, float("nan"))]
+)
+def test_what_is_not_finite_is_refused(reward, position, monkeypatch):
+    env = gymnasium.make("Pendulum-v1", disable_env_checker=True)
+    seen = np.array([position, 0.0, 0.0], dtype=np.float32)
+    monkeypatch.setattr(env.unwrapped, "step", lambda action: (seen, reward, False, False, {}))
+    with pytest.raises(ValueError, match=r"expected a finite (reward|observation), got"):
+        agent_class("sb3:a2c")(env, seed=0).learn(5)
+
+
 @pytest.mark.slow
 def test_dqn_with_the_preset_learns_frozen_lake():
     from gymagine.experiments.environment_names import EnvironmentName

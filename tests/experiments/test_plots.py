@@ -51,7 +51,9 @@ def test_plots_follow_from_what_there_is(make_run, make_comparison):
     ]
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 12, 2), (6, 3, 2)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1), (1, 12, 2), pytest.param((6, 3, 2), marks=pytest.mark.slow)]
+)
 @pytest.mark.filterwarnings("error")
 def test_small_and_large_comparisons_are_drawn_without_a_warning(
     make_large_comparison, tmp_path, sizes

@@ -1,9 +1,12 @@
 import dataclasses
 import json
+import subprocess
+from pathlib import Path
 
+import gymagine
 import pytest
 from gymagine.experiments.environment_names import EnvironmentName
-from gymagine.experiments.provenance import git_commit, package_versions
+from gymagine.experiments.provenance import git_commit, package_commit, package_versions
 from gymagine.experiments.records import (
     EvaluationPoint,
     RunRecord,
@@ -37,6 +40,38 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert (read.num_timesteps, read.train_seconds) == (500, 2.5)
     assert read.config["simulator"] == "stepped"
     assert read.environment == SETTINGS.environment
+
+
+@pytest.mark.parametrize("content", [b"nonsense", b"{}", b"\xff\xfe", b"a,b\n1,2\n"])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("status.json", lambda record: record.status),
+        ("evaluations.csv", RunRecord.evaluations),
+        ("metrics.csv", RunRecord.metrics),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, name, read, content):
+    record = RunRecord.create(new_run_folder(tmp_path, SETTINGS), SETTINGS, {})
+    (record.folder / name).write_bytes(content)
+    try:
+        assert read(record) == []  # a file of lines of which none is whole
+    except ValueError as error:
+        assert str(record.folder / name) in str(error) and "damaged" in str(error)
+    else:
+        assert name != "status.json"
+
+
+def test_a_clone_tells_its_commit_wherever_it_is_used(tmp_path, monkeypatch):
+    root = Path(gymagine.__file__).parent
+    if not (root / ".git").exists():
+        pytest.skip("installed, not cloned")
+    answer = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+    )
+    monkeypatch.chdir(tmp_path)
+    package_commit.cache_clear()
+    assert package_commit().removesuffix("-modified") == answer.stdout.strip()
 
 
 def test_folders_are_flat_and_never_shared(tmp_path):

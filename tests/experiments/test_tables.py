@@ -47,6 +47,17 @@ def test_every_figure_of_a_row(frozen_lake):
     assert "FrozenLake-v1: undiscounted return, at most 100 steps; 1,000 steps, 5 seeds" in text
 
 
+def test_one_run_that_stands_for_all_seeds_is_not_shown_as_many(make_run, make_comparison):
+    runs = [make_run(agent="planner", seed=seed, final=0.9, record="one") for seed in range(5)]
+    runs += [make_run(agent="learner", seed=seed, final=0.5) for seed in range(5)]
+    text = printed(comparison_table(make_comparison(runs)))
+    row = ["planner", "1", "run", "0.900", "0.900", "0.100", "2.0", "best"]
+    assert line_of(text, "planner") == row
+    # equal results of five runs are five results
+    assert line_of(text, "learner")[1:5] == ["5", "0.500", "[0.500,", "0.500]"]
+    assert "1 run: a planner has no randomness" in text
+
+
 def test_rows_are_sorted_with_the_random_policy_where_it_belongs(make_run, make_comparison):
     finals = {"poor": -1.0, "good": 0.5, "best": 0.9, "broken": None}
     runs = [make_run(agent=agent, final=final) for agent, final in finals.items()]

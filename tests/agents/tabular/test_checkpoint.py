@@ -7,11 +7,16 @@ import gymnasium
 import numpy as np
 import pytest
 from gymagine.agents.tabular.checkpoint import FORMAT, space_from_json, space_to_json
+from gymagine.agents.tabular.dyna_q import DynaQ
 from gymagine.agents.tabular.monte_carlo import MonteCarlo
+from gymagine.agents.tabular.n_step_sarsa import NStepSARSA
 from gymagine.agents.tabular.q_learning import QLearning
 from gymagine.agents.tabular.sarsa import SARSA
+from gymagine.agents.tabular.sarsa_lambda import SARSALambda
 from gymagine.agents.tabular.schedules import Schedule
 from gymagine.agents.tabular.td_prediction import TDPrediction
+from gymagine.envs.mdp import TabularMDP
+from gymagine.envs.tabular_env import TabularEnv
 from gymagine.storage import read_arrays, write_arrays
 from gymnasium import spaces
 
@@ -216,3 +221,55 @@ def test_the_configuration_comes_back(tmp_path):
 )
 def test_spaces_come_back(space):
     assert space_from_json(space_to_json(space)) == space
+
+
+FORGERIES = {
+    "memory.traces.states": (SARSALambda, lambda array: array + 10**6),
+    "memory.traces.actions": (SARSALambda, lambda array: array - 1),
+    "memory.traces.num_active": (SARSALambda, lambda array: array + 65),
+    "memory.recent.states": (NStepSARSA, lambda array: array + 16),
+    "memory.recent.place": (NStepSARSA, lambda array: array + [50, 0]),
+    "memory.model.pairs": (DynaQ, lambda array: array + 64),
+    "memory.model.next_states": (DynaQ, lambda array: array - 17),
+    "memory.model.num_tries": (DynaQ, lambda array: array - 10**6),
+    "memory.episode.place": (MonteCarlo, lambda array: array + 5_000),
+    "memory.exploration.random": (QLearning, lambda array: array * 0),
+    "memory.action_values": (QLearning, lambda array: array.astype(np.float32)),
+    "interaction.position": (QLearning, lambda array: array + 10**6),
+    "interaction.log_ends": (QLearning, lambda array: np.zeros(10**5, dtype=np.int64)),
+    "interaction.random": (QLearning, lambda array: array.astype(np.float64)),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_indices_beyond_the_tables_are_refused(name, tmp_path):
+    """Compiled code would follow them: a stranger's file must not write where it likes."""
+    learner, forge = FORGERIES[name]
+    learner("FrozenLake-v1", seed=0).learn(203).save(tmp_path / "agent")
+    arrays, header = read_arrays(tmp_path / "agent", expected_format=FORMAT)
+    arrays[name] = forge(arrays[name])
+    write_arrays(tmp_path / "forged", arrays, header)
+    with pytest.raises(ValueError, match=r"damaged|of another version"):
+        learner.load(tmp_path / "forged", env="FrozenLake-v1")
+
+
+def test_a_stepped_place_beyond_the_spaces_is_refused(tmp_path):
+    QLearning("FrozenLake-v1", seed=0, simulator="stepped").learn(203).save(tmp_path / "agent")
+    arrays, header = read_arrays(tmp_path / "agent", expected_format=FORMAT)
+    arrays["interaction.position"] += 100
+    write_arrays(tmp_path / "forged", arrays, header)
+    with pytest.raises(ValueError, match="damaged"):
+        QLearning.load(tmp_path / "forged", env="FrozenLake-v1")
+
+
+def test_the_model_of_the_new_environment_says_what_is_masked(tmp_path):
+    """Not that of the file: in the new model a masked action has no outcomes."""
+    ends = [(1.0, 0, 1.0, True)]
+    free, bound = (
+        TabularEnv(TabularMDP.from_outcomes([row], action_mask=np.array([mask])))
+        for row, mask in (([ends, ends], [True, True]), ([ends, []], [True, False]))
+    )
+    QLearning(free, seed=0).learn(50).save(tmp_path / "agent")
+    resumed = QLearning.load(tmp_path / "agent", env=bound).learn(50)
+    assert np.isneginf(resumed.action_values[0]).tolist() == [False, True]
+    assert resumed.policy.tolist() == [0]

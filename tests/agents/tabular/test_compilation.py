@@ -49,6 +49,7 @@ def test_a_kernel_that_allocates_does_not_compile():
         allocate(3)
 
 
+@pytest.mark.slow
 def test_the_second_process_compiles_nothing(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     script = SECOND.replace("assert not", "0 and")

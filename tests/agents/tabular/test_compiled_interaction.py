@@ -1,5 +1,7 @@
 """Simulated and stepped learning have one distribution."""
 
+import functools
+
 import gymnasium
 import numpy as np
 import pytest
@@ -7,14 +9,23 @@ from gymagine.agents.tabular.monte_carlo import MonteCarlo
 from gymagine.agents.tabular.q_learning import QLearning
 from gymagine.agents.tabular.sarsa import SARSA
 from gymagine.agents.tabular.td_prediction import TDPrediction
+from gymagine.envs.mdp import TabularMDP
 from scipy.stats import ks_2samp
 
 SEEDS = 40
 
 
+@pytest.fixture(autouse=True)
+def one_model_of_each_environment(monkeypatch):
+    """Building Blackjack's model for every seed takes far longer than learning on it."""
+    monkeypatch.setattr(TabularMDP, "from_env", functools.cache(TabularMDP.from_env))
+
+
 def statistics(learner, world, simulator, budget):
     """For each seed: episodes finished, their mean return, a sum of values, updated entries."""
     rows = []
+    if isinstance(world, str):
+        world = gymnasium.make(world)
     for seed in range(SEEDS):
         seed_of_its_own = 2 * seed + (simulator == "stepped")
         agent = learner(world, seed=seed_of_its_own, simulator=simulator, discount=0.95)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from gymagine.agents.tabular.configuration import config_from_json, config_to_json
 from gymagine.agents.tabular.dyna_q import DynaQConfig
@@ -65,3 +66,12 @@ def test_texts_become_schedules_and_come_back_from_json():
     text = json.dumps(config_to_json(config))
     assert config_from_json(QLearningConfig, json.loads(text)) == config
     assert json.loads(text)["exploration_rate"] == "linear:1.0:0.05:10000"
+
+
+def test_numbers_of_numpy_become_pythons():
+    config = NStepSARSAConfig(num_steps=np.int64(3), discount=np.float32(0.5))
+    assert (type(config.num_steps), config.num_steps) == (int, 3)
+    assert (type(config.discount), config.discount) == (float, 0.5)
+    assert json.loads(json.dumps(config_to_json(config)))["num_steps"] == 3
+    with pytest.raises(ValueError, match="discount"):
+        NStepSARSAConfig(discount=np.float64(1.5))

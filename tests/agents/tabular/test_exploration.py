@@ -95,3 +95,13 @@ def test_uniform_draws_skip_masked_actions():
     counts = np.bincount([uniform_action(exploration, 0) for _ in range(DRAWS)], minlength=5)
     assert counts[4] == 0
     assert chisquare(counts[:4]).pvalue > 0.01
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, np.inf])
+@pytest.mark.parametrize("method", ["epsilon-greedy", "softmax"])
+def test_values_that_overflowed_still_give_allowed_actions(value, method):
+    """A masked action has no outcomes: the simulator would read beyond its arrays."""
+    masked = explorer(method, rate=0.0, allowed=np.array([[False, False, True, True, False]]))
+    values = np.full((1, 5), value)
+    assert best_action(masked, values, 0) in (2, 3)
+    assert {explored_action(masked, values, 0) for _ in range(50)} <= {2, 3}

@@ -1,5 +1,8 @@
 """The contract of every tabular learner: spaces, seeds, budgets, errors, predictions."""
 
+import copy
+import pickle
+
 import gymnasium
 import numpy as np
 import pytest
@@ -326,3 +329,15 @@ def test_simulator_is_told():
     assert QLearning("FrozenLake-v1").simulator == "compiled"
     assert QLearning("FrozenLake-v1", simulator="stepped").simulator == "stepped"
     assert SARSA(ShiftedCorridor()).simulator == "stepped"
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda agent: pickle.loads(pickle.dumps(agent))]
+)
+def test_copies_go_on_alike(make_learner, simulator, copied):
+    """As joblib sends agents to other processes."""
+    agent = make_learner("FrozenLake-v1", seed=0, simulator=simulator).learn(301)
+    other = copied(agent)
+    agent.learn(300)
+    assert other.num_timesteps == 301
+    assert other.learn(300).state_values.tobytes() == agent.state_values.tobytes()

@@ -1,10 +1,14 @@
 """When learning is simulated, when stepped, and what is said if it cannot be simulated."""
 
 import gymnasium
+import numpy as np
 import pytest
 from gymagine.agents.tabular.q_learning import QLearning
 from gymagine.envs.discretize import discretize
+from gymagine.envs.mdp import TabularMDP
+from gymagine.envs.tabular_env import TabularEnv
 from gymnasium import wrappers
+from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from stable_baselines3.common.monitor import Monitor
 
 
@@ -59,3 +63,52 @@ def test_reading_masks_from_info_means_stepping():
     assert QLearning("FrozenLake-v1", seed=0, action_masks="always").simulator == "stepped"
     with pytest.raises(ValueError, match="action_masks='always'"):
         QLearning("FrozenLake-v1", seed=0, action_masks="always", simulator="compiled")
+
+
+class Costly(FrozenLakeEnv):
+    """Shapes the rewards in a subclass, and inherits a model that knows nothing of it."""
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return observation, reward - 1, *rest
+
+
+class Elsewhere(FrozenLakeEnv):
+    """Begins where the model does not."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.s = 9
+        return 9, {}
+
+
+@pytest.mark.parametrize("env_type", [Costly, Elsewhere])
+def test_a_subclass_with_steps_of_its_own_is_stepped(env_type):
+    agent = QLearning(env_type(), seed=0, exploration_rate=1.0)
+    assert agent.simulator == "stepped"
+    with pytest.raises(ValueError, match=rf"{env_type.__name__}\.(step|reset), which overrides"):
+        QLearning(env_type(), seed=0, simulator="compiled")
+
+
+def alike(first, second):
+    """Two states that look alike and allow these actions; both end at once."""
+    rows = [
+        [[(1.0, 0, 1.0, True)] if allowed else [] for allowed in mask] for mask in (first, second)
+    ]
+    return TabularEnv(
+        TabularMDP.from_outcomes(
+            rows, action_mask=np.array([first, second]), observation_index=np.array([0, 0])
+        )
+    )
+
+
+def test_states_that_look_alike_allow_what_both_allow():
+    agent = QLearning(alike([True, True, False], [False, True, True]), seed=0)
+    agent.learn(200)
+    assert np.isneginf(agent.action_values[0]).tolist() == [True, False, True]
+
+
+def test_states_that_look_alike_without_a_common_action_are_refused():
+    # the search for an allowed action would never end, without Python's lock
+    with pytest.raises(ValueError, match="share an allowed action, got none for observation 0"):
+        QLearning(alike([True, False], [False, True]), seed=0)

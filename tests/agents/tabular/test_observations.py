@@ -61,3 +61,24 @@ def test_spaces():
     check_same_space("action", spaces.Discrete(3), spaces.Discrete(3))
     with pytest.raises(ValueError, match="action space Discrete"):
         check_same_space("action", spaces.Discrete(3), spaces.Discrete(3, start=1))
+
+
+@pytest.mark.parametrize(
+    ("index", "batch"),
+    [
+        (DISCRETE, [2.7]),  # was cut to 2
+        (DISCRETE, [2, None]),
+        (DISCRETE, np.array([3.0, np.nan])),
+        (PAIRS, [[0, 3], [0, 1]]),  # was 3, which is (1, 0)
+        (HANDS, ([0], [3])),
+        (HANDS, ([3, 0], [1])),
+        (HANDS, [(3, 1), (0, 2)]),
+        (HANDS, 5),
+        (HANDS, ()),
+        (HANDS, None),
+    ],
+    ids=str,
+)
+def test_batches_that_are_none_are_refused(index, batch):
+    with pytest.raises(ValueError, match="expected"):
+        batch_of_states(index, batch)

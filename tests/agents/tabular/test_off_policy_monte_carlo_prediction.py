@@ -75,3 +75,16 @@ def test_both_kinds_where_the_variance_is_finite():
 def test_behaviours_must_cover_their_target():
     with pytest.raises(ValueError, match="probability 0 for action 0 in state 0"):
         OffPolicyMonteCarloPrediction(loop(), policy=[0], behaviour_policy=[1])
+
+
+def test_ratios_are_those_of_what_masks_leave():
+    """With two of four actions masked, target (1/2, 1/2, 0, 0) and uniform behaviour are one."""
+    memory = make("ordinary")
+    memory.policy.allowed[0] = [True, False, True, False]
+    memory.policy.allowed[1] = [False, False, True, True]
+    observe(memory, 0, 0, 1.0, False, False, 1)
+    # state 0 leaves actions 0 and 2: target 1 for 0, behaviour 1/2; state 1 leaves 2 and 3, of
+    # which the target took neither: the lowest is taken
+    observe(memory, 1, 2, 4.0, True, False, 5)
+    assert memory.state_values[1, 0] == 2 * 4.0
+    assert memory.state_values[0, 0] == 2 * 2 * (1.0 + 0.5 * 4.0)

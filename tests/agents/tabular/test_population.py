@@ -1,5 +1,6 @@
 """Learners in parallel threads learn what they would have learnt alone."""
 
+import gymnasium
 import pytest
 from gymagine.agents.tabular.population import learn_many
 from gymagine.agents.tabular.q_learning import QLearning
@@ -37,3 +38,12 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="at least one thread"):
         learn_many([agent], 10, num_threads=0)
     assert learn_many([], 10) == []
+
+
+def test_an_environment_that_two_would_step_is_refused():
+    env = gymnasium.make("FrozenLake-v1")
+    agents = [QLearning(env, seed=seed, simulator="stepped") for seed in range(2)]
+    with pytest.raises(ValueError, match="got one shared"):
+        learn_many(agents, 10)
+    simulated = [QLearning(env, seed=seed) for seed in range(2)]
+    assert learn_many(simulated, 10) == simulated

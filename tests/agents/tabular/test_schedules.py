@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from gymagine.agents.tabular.schedules import (
     Schedule,
@@ -84,3 +85,25 @@ def test_step_sizes_fall_with_the_updates(n):
 def test_step_sizes_follow_their_schedule_too():
     step_size = StepSize(compile_schedule(LINEAR), 1.0)
     assert size_of_update(step_size, 100, 5) == pytest.approx(0.25 / 5)
+
+
+def test_numbers_of_numpy_become_pythons_so_that_the_text_can_be_read_again():
+    schedule = Schedule("linear", np.float64(1.0), np.float32(0.25), np.int64(100))
+    assert str(schedule) == "linear:1.0:0.25:100"
+    assert Schedule.parse(str(schedule)) == schedule == LINEAR
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("linear", 1.0, 0.1, 2.5),
+        ("linear", 1.0, 0.1, True),
+        ("linear", "1.0", 0.1, 2),
+        ("linear", 1.0, "0.1", 2),
+        ("constant", None),
+        ("linear", 1.0, 0.1, 2**63),
+    ],
+)
+def test_fields_that_are_no_numbers_are_refused(fields):
+    with pytest.raises(ValueError, match="expected"):
+        Schedule(*fields)

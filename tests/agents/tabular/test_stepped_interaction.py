@@ -103,3 +103,34 @@ def test_actions_have_the_type_that_the_space_has():
             return 0, 0.0, False, False, {}
 
     QLearning(Strict(), seed=0, exploration_rate=1.0).learn(50)
+
+
+@pytest.mark.parametrize("world", ["CliffWalking-v1", "FrozenLake-v1"])
+def test_an_environment_that_others_used_begins_an_episode(world, caplog):
+    """As after evaluate_policy(agent, agent.get_env()): the old state is no longer where it is."""
+    agent = QLearning(world, seed=0, simulator="stepped", exploration_rate=1.0).learn(1)
+    heard = []
+    while agent._interaction._action < 0 or agent._interaction._length < 2:
+        agent.learn(1)
+    agent.env.reset(seed=3)
+    agent.env.step(0)
+    agent.env.step(0)
+    before = agent.action_values
+    resets = agent.env.reset
+    agent.env.reset = lambda **arguments: heard.append(arguments) or resets(**arguments)
+    agent.learn(1)
+    assert heard == [{"seed": None}]
+    assert "used by others" in caplog.text
+    start = 36 if world == "CliffWalking-v1" else 0
+    changed = np.flatnonzero((before != agent.action_values).any(axis=1))
+    assert set(changed) <= {start}
+
+
+def test_looking_at_an_environment_is_no_use_of_it():
+    env = gymnasium.make("CliffWalking-v1", render_mode="ansi")
+    agent = QLearning(env, seed=0, simulator="stepped").learn(50)
+    length = agent._interaction._length
+    env.render()
+    env.action_space.sample()
+    agent.learn(1)
+    assert agent._interaction._length == length + 1

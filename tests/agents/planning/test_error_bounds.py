@@ -50,7 +50,7 @@ def test_true_error_is_within_the_bound(planner, discount, ends, tolerance):
 @pytest.mark.parametrize("name", list(PLANNERS))
 def test_true_error_is_within_the_bound_when_rounding_is_all(name):
     """No planner can reach 1e-16: what it then claims must be true, and said."""
-    for seed in range(6):
+    for seed in range(2):
         mdp = random_model(seed, ends=0.1, scale=1e3)
         truth = optimal_values(mdp, 0.99)
         with warnings.catch_warnings(record=True) as caught:

@@ -234,20 +234,20 @@ def test_horizon_is_needed():
 
 @pytest.mark.parametrize("kind", [PolicyIteration, BackwardInduction])
 def test_evaluate_policy_finds_the_exact_score(kind):
-    """2000 episodes: 4 standard errors of a Bernoulli score are 0.04."""
+    """400 episodes: 4 standard errors of a Bernoulli score are 0.09."""
     from stable_baselines3.common.evaluation import evaluate_policy
     from stable_baselines3.common.monitor import Monitor
 
     env = Monitor(gymnasium.make("FrozenLake-v1"))
     agent = kind("FrozenLake-v1", seed=0).learn(1)
     env.reset(seed=123)
-    mean, _ = evaluate_policy(agent, env, n_eval_episodes=2000)
+    mean, _ = evaluate_policy(agent, env, n_eval_episodes=400)
     if kind is BackwardInduction:
         truth = 0.7441902878
     else:
         worth = policy_evaluation(agent.mdp, agent.policy, discount=1.0, horizon=100)
         truth = float(worth.state_values[0])
-    assert abs(mean - truth) < 0.04
+    assert abs(mean - truth) < 0.09
 
 
 def test_callbacks_see_start_and_end(tmp_path):

@@ -114,10 +114,11 @@ def best_action(exploration: Exploration, action_values: NDArray[np.float64], st
     chosen = -1
     best = -np.inf
     for action in range(action_values.shape[1]):
-        if _may(exploration, state, action):
-            if chosen < 0 or action_values[state, action] > best:
-                best = action_values[state, action]
-                chosen = action
+        if _may(exploration, state, action) and (
+            chosen < 0 or action_values[state, action] > best
+        ):
+            best = action_values[state, action]
+            chosen = action
     return chosen
 
 
@@ -154,13 +155,15 @@ def _random_best_action(
     for action in range(action_values.shape[1]):
         if _may(exploration, state, action):
             value = action_values[state, action]
-            if ties == 0 or value > best:  # NaN is larger than nothing
+            if value > best:
                 best = value
                 chosen = action
                 ties = 1
             elif value == best:
                 ties += 1
-    if ties <= 1:
+    if best == -np.inf:  # values have overflowed, and NaN is larger than nothing
+        return uniform_action(exploration, state)
+    if ties == 1:
         return chosen
     skip = random_below(exploration.random, ties)
     for action in range(chosen, action_values.shape[1]):

@@ -171,7 +171,18 @@ class AbstractTabularAgent(AbstractAgent):
             tb_log_name=tb_log_name,
             progress_bar=progress_bar,
         ).run()
+        self._warn_of_overflow()
         return self
+
+    def _warn_of_overflow(self) -> None:
+        for name in ("action_values", "state_values"):
+            values = getattr(self._memory, name, None)
+            if values is not None and not np.isfinite(values).all():
+                _LOG.warning(
+                    "the values of %s overflowed: its steps are too large or the rewards are, so "
+                    "that nothing can be learnt from here",
+                    self.name,
+                )
 
     def _advance(self, num_steps: int) -> None:
         """Take up to ``num_steps`` steps and hear of the episodes that ended."""

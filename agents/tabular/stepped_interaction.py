@@ -86,15 +86,16 @@ class SteppedInteraction(AbstractInteraction):
                 between_steps = False
                 observation, reward, terminated, truncated, info = env_step(actions[action])
                 next_state = encode(observation)
-                if next_state < 0 or not -math.inf < float(reward) < math.inf:
+                number = _number(reward)
+                if next_state < 0 or not -math.inf < number < math.inf:
                     self._refuse(observation, reward, next_state)
                 if self._read_masks and "action_mask" in info:
                     self._keep_mask(next_state, info["action_mask"], bool(terminated))
                 self._action = observe(
-                    memory, self._state, action, reward, terminated, truncated, next_state
+                    memory, self._state, action, number, terminated, truncated, next_state
                 )
                 self._state = next_state
-                self._return += float(reward)
+                self._return += number
                 self._length += 1
                 self._last = (observation, action, reward, terminated, truncated, info)
                 between_steps = True
@@ -238,7 +239,15 @@ class SteppedInteraction(AbstractInteraction):
                 f"expected an observation of {self._env.observation_space} at step {step}, got "
                 f"{observation!r}"
             )
-        raise ValueError(f"expected a finite reward at step {step}, got {reward}")
+        raise ValueError(f"expected a finite reward at step {step}, got {reward!r}")
+
+
+def _number(reward: Any) -> float:
+    """A reward as a number; NaN for what is none."""
+    try:
+        return float(reward)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _moment(env: gymnasium.Env[Any, Any]) -> Any:

@@ -36,7 +36,9 @@ def test_a_worker_stops_when_its_parent_is_killed():
     parent.communicate()
 
 
-@pytest.mark.parametrize("parent", [None, os.getpid(), os.getppid()])
+@pytest.mark.parametrize(
+    "parent", [None, os.getpid(), os.getppid()], ids=["nobody", "itself", "its own parent"]
+)
 def test_who_has_its_parent_is_left_alone(parent):
     with interruption() as asked, ending_with_parent(parent):
         assert not asked.wait(1.2)

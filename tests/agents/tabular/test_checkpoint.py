@@ -228,7 +228,7 @@ FORGERIES = {
     "memory.traces.actions": (SARSALambda, lambda array: array - 1),
     "memory.traces.num_active": (SARSALambda, lambda array: array + 65),
     "memory.recent.states": (NStepSARSA, lambda array: array + 16),
-    "memory.recent.place": (NStepSARSA, lambda array: array + [50, 0]),
+    "memory.recent.place": (NStepSARSA, lambda array: array * [50, 0]),
     "memory.model.pairs": (DynaQ, lambda array: array + 64),
     "memory.model.next_states": (DynaQ, lambda array: array - 17),
     "memory.model.num_tries": (DynaQ, lambda array: array - 10**6),
@@ -266,8 +266,7 @@ def test_the_model_of_the_new_environment_says_what_is_masked(tmp_path):
     """Not that of the file: in the new model a masked action has no outcomes."""
     ends = [(1.0, 0, 1.0, True)]
     free, bound = (
-        TabularEnv(TabularMDP.from_outcomes([row], action_mask=np.array([mask])))
-        for row, mask in (([ends, ends], [True, True]), ([ends, []], [True, False]))
+        TabularEnv(TabularMDP.from_outcomes([row])) for row in ([ends, ends], [ends, []])
     )
     QLearning(free, seed=0).learn(50).save(tmp_path / "agent")
     resumed = QLearning.load(tmp_path / "agent", env=bound).learn(50)

@@ -1,5 +1,7 @@
 """When learning is simulated, when stepped, and what is said if it cannot be simulated."""
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -95,11 +97,8 @@ def alike(first, second):
     rows = [
         [[(1.0, 0, 1.0, True)] if allowed else [] for allowed in mask] for mask in (first, second)
     ]
-    return TabularEnv(
-        TabularMDP.from_outcomes(
-            rows, action_mask=np.array([first, second]), observation_index=np.array([0, 0])
-        )
-    )
+    mdp = TabularMDP.from_outcomes(rows)
+    return TabularEnv(replace(mdp, observation_index=np.array([0, 0])))
 
 
 def test_states_that_look_alike_allow_what_both_allow():

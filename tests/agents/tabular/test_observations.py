@@ -72,7 +72,7 @@ def test_spaces():
         (PAIRS, [[0, 3], [0, 1]]),  # was 3, which is (1, 0)
         (HANDS, ([0], [3])),
         (HANDS, ([3, 0], [1])),
-        (HANDS, [(3, 1), (0, 2)]),
+        (HANDS, [(3, 1), (0, 2), (1, 1)]),
         (HANDS, 5),
         (HANDS, ()),
         (HANDS, None),

@@ -134,3 +134,39 @@ def test_looking_at_an_environment_is_no_use_of_it():
     env.action_space.sample()
     agent.learn(1)
     assert agent._interaction._length == length + 1
+
+
+class Paying(gymnasium.Env):
+    """One state that pays what it is told to."""
+
+    observation_space = spaces.Discrete(1)
+    action_space = spaces.Discrete(1)
+
+    def __init__(self, reward):
+        self.reward = reward
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action):
+        return 0, self.reward, False, False, {}
+
+
+@pytest.mark.parametrize("reward", [None, np.nan, "much", np.float32(np.inf), 10**400, 1j])
+def test_rewards_that_are_no_numbers_are_refused_by_step(reward):
+    with pytest.raises(ValueError, match="expected a finite reward at step 0, got"):
+        QLearning(Paying(reward), seed=0).learn(3)
+
+
+@pytest.mark.parametrize("reward", [True, np.float32(1), np.int8(1), np.bool_(True), np.array(1)])
+def test_rewards_of_any_type_are_the_same_number(reward):
+    agent = QLearning(Paying(reward), seed=0).learn(20)
+    assert agent.state_values == QLearning(Paying(1.0), seed=0).learn(20).state_values
+
+
+def test_values_that_overflow_are_told(caplog):
+    QLearning(Paying(1.0), seed=0).learn(10)
+    assert not caplog.text
+    QLearning(Paying(1e308), seed=0, discount=1.0).learn(200)
+    assert "the values of q-learning overflowed" in caplog.text

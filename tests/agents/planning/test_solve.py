@@ -1,5 +1,7 @@
 """The choice of the planner: which one it is on models made for each."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gymagine.agents.planning.policy_iteration import policy_iteration
@@ -81,6 +83,7 @@ def test_without_discount_small_separators_decide():
     chain = TabularMDP.from_outcomes(rows)
     assert solve(chain, discount=1.0, tolerance=1e-6).method == "policy-iteration"
     random = garnet(600, 3, 4, seed=0, terminal_share=0.02)
-    solution = solve(random, discount=1.0, tolerance=1e-6)
+    costly = replace(random, rewards=-np.abs(random.rewards))
+    solution = solve(costly, discount=1.0, tolerance=1e-6)
     assert solution.method == "modified-policy-iteration"
     assert solution.converged

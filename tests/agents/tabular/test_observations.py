@@ -77,7 +77,6 @@ def test_spaces():
         (HANDS, ()),
         (HANDS, None),
     ],
-    ids=str,
 )
 def test_batches_that_are_none_are_refused(index, batch):
     with pytest.raises(ValueError, match="expected"):

@@ -97,8 +97,8 @@ class BackupErrors:
         largest_reward: float,
         num_products: int,
     ) -> BackupErrors:
-        """The same from computed sums, which are rounded themselves."""
-        slack = 2 * num_products * UNIT_ROUNDING
+        """The same from computed sums, which are rounded themselves where they have two terms."""
+        slack = 2 * max(num_products - 1, 0) * UNIT_ROUNDING
         return cls(
             discount=float(discount),
             least_sum=least_sum * (1 - slack),

@@ -96,16 +96,24 @@ class PolicySystem:
 
         It is inaccurate, or NaN, where the system is singular or nearly so.
         """
-        x = self._solve_once(right, guess)
+        x = None if self.factorise else self._iterate(right, guess)
+        if x is None and (self.factorise or len(right) <= _FILL_LIMIT):
+            self.factorise = True
+            x = self._eliminate(right)
+        if x is None:
+            return np.full_like(right, np.nan)
         size = self._distance(x, right)
         for _ in range(_REFINEMENTS):
             if not 0 < size < np.inf:
                 break
-            better = x + self._solve_once(right - self._product(x), None)
-            smaller = self._distance(better, right)
+            rest = right - self._product(x)
+            correction = self._eliminate(rest) if self.factorise else self._iterate(rest, None)
+            if correction is None:
+                break  # what is left is rounding
+            smaller = self._distance(x + correction, right)
             if not smaller < size:
                 break
-            x, size = better, smaller
+            x, size = x + correction, smaller
         return x
 
     def _product(self, x: Floats) -> Floats:
@@ -115,18 +123,13 @@ class PolicySystem:
     def _distance(self, x: Floats, right: Floats) -> float:
         return float(np.abs(right - self._product(x)).max(initial=0.0))
 
-    def _solve_once(self, right: Floats, guess: Floats | None) -> Floats:
-        if not self.factorise:
-            found = self._iterate(right, guess)
-            if found is not None or len(right) > _FILL_LIMIT:
-                return np.full_like(right, np.nan) if found is None else found
-            self.factorise = True
+    def _eliminate(self, right: Floats) -> Floats | None:
         try:
             if self._factors is None:
                 self._factors = self._factorised()
             solution: Floats = self._factors.solve(right)
         except RuntimeError:  # SuperLU: the factor is exactly singular
-            return np.full_like(right, np.nan)
+            return None
         return solution
 
     def _factorised(self) -> Any:

@@ -88,7 +88,6 @@ def test_ragged_rows_have_no_common_width():
     assert BellmanOperator.of(garnet(50, 3, 4, seed=0), 0.9).kinds is None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("planner", [modified_policy_iteration, value_iteration, solve])
 @pytest.mark.parametrize(
     "build",

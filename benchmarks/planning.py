@@ -15,6 +15,7 @@ benchmark can be made in sessions (``--cases``).
 """
 
 import argparse
+import ctypes
 import gc
 import importlib
 import json
@@ -412,6 +413,7 @@ def memory(name):
 
 def forget_peak():
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed before is not to hide what is asked for now
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 

@@ -21,7 +21,6 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -32,7 +31,7 @@ from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
 from .certificate import greedy_policy, warn_if_short
 from .end_components import ending_pairs
-from .error_bounds import UNIT_ROUNDING, BackupErrors
+from .error_bounds import BackupErrors
 from .linear_solve import PolicySystem
 from .policy_rows import PolicyRows
 from .resting_places import negligible_reward
@@ -42,7 +41,9 @@ from .solution import Solution, SweepWatcher, watch
 __all__ = ["policy_evaluation"]
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+
+_STEPS_AT_ONCE = 100
+_MOST_STEPS = 10_000_000  # expected steps that sweeps may count before the proof is given up
 
 
 def policy_evaluation(
@@ -99,7 +100,9 @@ def policy_evaluation(
     if discount == 1:
         weights = _without_idle(operator, weights)
     rows = mixed_rows(operator, weights)
-    problem = _Problem(operator, rows, by_sweeps=method == "sweeps")
+    problem = _Problem(operator, rows)
+    if discount == 1:
+        problem.find_stretch(by_sweeps=method == "sweeps")
     if method == "solve":
         values, sweeps, proven = PolicySystem(rows, discount).solve(rows.rewards), 0, np.inf
     else:
@@ -154,7 +157,7 @@ def action_probabilities(mdp: TabularMDP, policy: ArrayLike) -> Float64[Floats, 
 class _Problem:
     """The rows of one policy and what a backup with them proves."""
 
-    def __init__(self, operator: BellmanOperator, rows: PolicyRows, *, by_sweeps: bool) -> None:
+    def __init__(self, operator: BellmanOperator, rows: PolicyRows) -> None:
         self.rows = rows
         self.discount = operator.discount
         sums: Floats = np.asarray(rows.matrix().sum(axis=1))
@@ -167,7 +170,7 @@ class _Problem:
             largest_reward=operator.errors.largest_reward,
             num_products=num_products,
         )
-        self._longest = self._stretch(by_sweeps) if operator.discount == 1 else np.inf
+        self._stretch = np.inf  # the largest w over delta (module docstring)
 
     def changes(self, values: Floats) -> tuple[float, float]:
         """The least and the greatest change of one backup."""
@@ -178,7 +181,7 @@ class _Problem:
         """Largest error of values that a backup changes by these."""
         if self.discount == 1:
             rounding = self.errors.rounding(largest)
-            return (max(-lowest, highest, 0.0) + rounding) * self._longest
+            return (max(-lowest, highest, 0.0) + rounding) * self._stretch
         lower, upper = self.errors.offsets(lowest, highest, largest)
         return max(-lower, upper)
 
@@ -207,22 +210,24 @@ class _Problem:
         values += middle
         return values, sweeps, error_bound
 
-    def _stretch(self, by_sweeps: bool) -> float:
-        """The largest w over delta (module docstring)."""
+    def find_stretch(self, *, by_sweeps: bool) -> None:
+        """Bound the expected steps at discount 1; the policy ends or is idle everywhere."""
         ones = np.ones(self.rows.num_states)
         if by_sweeps:
             steps, scratch = np.zeros_like(ones), np.empty_like(ones)
-            highest = np.inf
-            while highest > 0.5:  # comes to an end: every state leads to an end or is idle
+            for _ in range(_MOST_STEPS // _STEPS_AT_ONCE):
                 _, _, highest = self.rows.sweep(
-                    steps, scratch, discount=1.0, num_sweeps=100, rewards=ones
+                    steps, scratch, discount=1.0, num_sweeps=_STEPS_AT_ONCE, rewards=ones
                 )
+                if highest <= 0.5:
+                    break
         else:
             steps = PolicySystem(self.rows, 1.0).solve(ones)
         largest = _size(steps)
         drop = float((steps - self.rows.matrix() @ steps).min())
-        drop -= (2 * self.errors.num_products + 4) * UNIT_ROUNDING * largest
-        return largest / drop if drop > 0 and steps.min() > 0 else np.inf
+        drop -= self.errors.relative_rounding * largest
+        if drop > 0 and steps.min() > 0:
+            self._stretch = largest / drop
 
 
 def _size(values: Floats) -> float:
@@ -267,17 +272,15 @@ def _cut_off(
     tolerance: float,
     on_sweep: SweepWatcher | None,
 ) -> Solution:
-    problem = _Problem(replace(operator, discount=0.0), rows, by_sweeps=False)
-    discount = operator.discount
+    discount, errors = operator.discount, _Problem(operator, rows).errors
     values, scratch = np.zeros(operator.num_states), np.empty(operator.num_states)
     before = values.copy()
     error, largest, change = 0.0, 0.0, 0.0
     for sweep in range(1, horizon + 1):
         before[:] = values
         _, lowest, highest = rows.sweep(values, scratch, discount=discount)
-        error = discount * problem.errors.greatest_sum * error
         largest = max(largest, _size(values))
-        error += replace(problem.errors, discount=discount).rounding(largest)
+        error = discount * errors.greatest_sum * error + errors.rounding(largest)
         change = max(-lowest, highest)
         watch(on_sweep, sweep, values, change, np.inf if sweep < horizon else error)
     solution = _solution(operator, values, horizon, change, error, tolerance, ahead=before)

@@ -103,14 +103,15 @@ def improve_policies(
     *,
     max_improvements: int,
     look_ahead: int = 0,
+    sweeps_before: int = 0,
     on_sweep: SweepWatcher | None = None,
 ) -> tuple[Float64[Floats, " states"], int]:
     """Evaluate and improve until no action is better by more than rounding.
 
     Greedy actions see one step ahead, so that in a long chain a better end is found a few states
     farther with each policy. Sweeps of value iteration from the policy's values, to and fro,
-    carry the news on before the next policy is chosen; they keep all that is proven of the
-    iteration, for values that rise from a policy's stay below the optimum.
+    carry the news on before the next policy is chosen. Should a policy chosen so ever be worse
+    than the last somewhere, no more is looked ahead: from there each is better than the last.
 
     Args:
         operator: The operator; at discount 1 the first policy must end with certainty.
@@ -118,6 +119,7 @@ def improve_policies(
         values: (S,) first guess of its values.
         max_improvements: How many at most.
         look_ahead: Gauss–Seidel sweeps between a policy's values and the next policy.
+        sweeps_before: Where a watcher's count goes on.
         on_sweep: Called after every improvement.
 
     Returns:
@@ -126,24 +128,31 @@ def improve_policies(
     out, better_rows = np.empty_like(values), np.empty_like(chosen)
     rows: PolicyRows | None = None
     factorise: bool | None = None
+    last = np.full_like(values, -np.inf)
     for improvement in range(1, max_improvements + 1):
         rows = chosen_rows(operator, chosen, reuse=rows)
         system = PolicySystem(rows, operator.discount, factorise=factorise)
         values, factorise = _evaluate(system, values), system.factorise
+        noise = _noise(operator, rows, values)
+        if (values < last - noise).any() or not (values > last).any():
+            look_ahead = 0
         lowest, highest, largest = operator.improve(values, out, better_rows)
         _, upper = operator.errors.offsets(0.0, highest, largest)
-        watch(on_sweep, improvement, values, max(-lowest, highest), max(upper, 0.0))
-        better = out > rows.backup(values, operator.discount) + _noise(operator, rows, values)
+        index, change = sweeps_before + improvement, max(-lowest, highest)
+        watch(on_sweep, index, values, change, max(upper, 0.0))
+        better = out > rows.backup(values, operator.discount) + noise
         if operator.pinned is not None:
             better[operator.pinned] = False
         if not better.any():
             break
+        chosen[better] = better_rows[better]
         if look_ahead:
+            last[:] = values
             for sweep in range(look_ahead):
                 operator.improve_in_place(values, backwards=sweep % 2 == 1)
             operator.improve(values, out, better_rows)
-            better = out > rows.backup(values, operator.discount) + _noise(operator, rows, values)
-        chosen[better] = better_rows[better]
+            farther = out > rows.backup(values, operator.discount) + _noise(operator, rows, values)
+            chosen[farther] = better_rows[farther]
     return values, improvement
 
 

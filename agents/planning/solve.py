@@ -96,6 +96,7 @@ def solve(
         search.values,
         max_improvements=max_sweeps - search.sweeps,
         look_ahead=_LOOK_AHEAD,
+        sweeps_before=search.sweeps,
         on_sweep=on_sweep,
     )
     return finish(

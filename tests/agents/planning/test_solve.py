@@ -52,7 +52,12 @@ def test_fast_mixing_is_swept():
 @pytest.mark.parametrize("discount", [0.999, 0.9999])
 def test_long_chains_go_to_policy_iteration(discount):
     mdp = long_chain(1500)
-    solution = solve(mdp, discount=discount, tolerance=1e-6)
+    seen = []
+    solution = solve(
+        mdp, discount=discount, tolerance=1e-6, on_sweep=lambda s: seen.append(s.index)
+    )
+    assert seen == sorted(set(seen))
+    assert seen[-1] == solution.sweeps
     assert solution.method == "policy-iteration"
     assert solution.converged
     start = solution.state_values

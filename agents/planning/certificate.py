@@ -81,6 +81,7 @@ def certify(
         change[operator.pinned] = 0.0
     lowest, highest = float(change.min()), float(change.max())
     if operator.resting is None:
+        del change
         lower, upper = errors.offsets(lowest, highest, largest)
         error_bound, nearness = max(-lower, upper), np.inf
     else:

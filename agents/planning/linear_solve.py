@@ -29,10 +29,12 @@ from .policy_rows import PolicyRows
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["PolicySystem", "profile_of"]
+__all__ = ["LEAST_OPERATIONS", "PolicySystem", "profile_of"]
 
 Floats = NDArray[np.float64]
 
+LEAST_OPERATIONS = 1e3
+"""Operations for each state that the simplest graph takes (see `profile_of`)."""
 _ALWAYS_FACTORISE = 300  # states: a full factor of this size costs milliseconds
 _FILL_LIMIT = 20_000  # states: beyond, a factorisation without small separators is hopeless
 _REFINEMENTS = 2
@@ -53,7 +55,7 @@ def profile_of(matrix: csr_array[np.float64]) -> float:
 
     size = int(matrix.shape[0])
     if matrix.nnz == 0:
-        return 1e3 * size
+        return LEAST_OPERATIONS * size
     pattern = csr_array(
         (np.ones(len(matrix.indices), dtype=np.int8), matrix.indices, matrix.indptr), matrix.shape
     )
@@ -64,7 +66,7 @@ def profile_of(matrix: csr_array[np.float64]) -> float:
     band = float(np.quantile(np.abs(here - place[matrix.indices]), 0.99)) + 1
     if size > _ALWAYS_FACTORISE and band > 4 * np.sqrt(size):
         return math.inf
-    return size * (1e3 + band * band / 16)
+    return size * (LEAST_OPERATIONS + band * band / 16)
 
 
 class PolicySystem:

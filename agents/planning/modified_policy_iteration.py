@@ -125,24 +125,23 @@ class PolicySearch:
     ) -> None:
         self.ended = False
         self._operator = operator
-        self.values, self._out = values, np.empty_like(values)
+        self.values = values
         self._tolerance, self._max_sweeps = tolerance, max_sweeps
         self._on_sweep = on_sweep
         self.sweeps = 0
         self._proven = np.inf
         self._found: Solution | None = None
+        self._expected = _Expectation(tolerance)
         self._rows: PolicyRows | None = None
         self._ragged: PolicyRows | None = None
         self._chosen: NDArray[np.int64] | None = None
-        if operator.width:
-            self._rows = PolicyRows.padded(operator.num_states, operator.sizes[1])
-        else:
-            self._chosen = np.empty(len(values), dtype=np.int64)
+        self._take_memory()
 
     def solution(self) -> Solution:
-        """The solution, with a warning where it falls short."""
+        """The solution, with a warning where it falls short; the search is over then."""
         if self._found is not None:
             return self._found
+        self._give_memory()
         return finish(
             self._operator,
             self.values,
@@ -151,6 +150,19 @@ class PolicySearch:
             tolerance=self._tolerance,
             proven=self._proven,
         )
+
+    def _take_memory(self) -> None:
+        operator = self._operator
+        if operator.width:
+            self._rows = PolicyRows.padded(operator.num_states, operator.sizes[1])
+        else:
+            self._chosen = np.empty(operator.num_states, dtype=np.int64)
+        self._out = np.empty_like(self.values)
+
+    def _give_memory(self) -> None:
+        """Make room for the solution's arrays."""
+        self._rows = self._ragged = self._chosen = None
+        self._out = self.values
 
     def sweep_together(self, *, start_below: bool) -> None:
         """Synchronous sweeps, until the end or until they turn out to be slow."""
@@ -167,7 +179,7 @@ class PolicySearch:
                 self._lower(lowest, highest, largest)
             span = highest - lowest
             settled = span <= previous
-            count, lowest, highest = self._current_rows().sweep(
+            count, lowest, highest = self.current_rows().sweep(
                 self.values,
                 self._out,
                 discount=errors.discount,
@@ -191,7 +203,6 @@ class PolicySearch:
         """
         operator, errors = self._operator, self._operator.errors
         backwards = False
-        expected = _Expectation(self._tolerance)
         while True:
             change, largest = operator.improve_in_place(
                 self.values, backwards=backwards, chosen=self._chosen, rows=self._rows
@@ -200,9 +211,9 @@ class PolicySearch:
             _, bound, exhausted = errors.bounds_after(-change, change, largest)
             if self._note(change, bound, exhausted):
                 return
-            if expected.sweeps_left(self.sweeps, bound, patience) > patience:
+            if self._expected.sweeps_left(self.sweeps, bound, patience) > patience:
                 return
-            count, _ = self._current_rows().sweep_in_place(
+            count, _ = self.current_rows().sweep_in_place(
                 self.values,
                 discount=errors.discount,
                 num_sweeps=min(_IN_PLACE_AT_A_TIME, self._left()),
@@ -217,7 +228,7 @@ class PolicySearch:
         self.sweeps += 1
         return changes
 
-    def _current_rows(self) -> PolicyRows:
+    def current_rows(self) -> PolicyRows:
         """The rows of the policy that the last improving sweep chose."""
         if self._chosen is not None:
             self._ragged = chosen_rows(self._operator, self._chosen, reuse=self._ragged)
@@ -248,6 +259,7 @@ class PolicySearch:
         if errors.least_sum < _ALL_GO_ON:
             return False  # where some episodes end a constant is no correction
         middle, _, _ = errors.bounds_after(lowest, highest, largest)
+        self._give_memory()
         solution = certify(
             self._operator,
             self._operator.shift(self.values, middle),
@@ -257,7 +269,9 @@ class PolicySearch:
         )
         if solution.converged:
             self._found, self.ended = solution, True
-        return solution.converged
+            return True
+        self._take_memory()
+        return False
 
 
 class _Expectation:

@@ -62,6 +62,13 @@ class PolicyRows:
         """S."""
         return len(self.rewards)
 
+    @property
+    def num_entries(self) -> int:
+        """The number of outcomes of all rows, padding included."""
+        if self.starts is None:
+            return self.num_states * extent(self.width)
+        return int(self.starts[-1])
+
     def lengths(self) -> Int64[NDArray[np.int64], " states"]:
         """(S,) the number of outcomes of each row, padding included."""
         if self.starts is None:

@@ -24,9 +24,10 @@ from numpy.typing import ArrayLike
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
 from .certificate import finish
-from .linear_solve import profile_of
+from .linear_solve import LEAST_OPERATIONS, profile_of
 from .modified_policy_iteration import PolicySearch, modified_policy_iteration
 from .policy_iteration import first_policy, improve_policies, policy_iteration
+from .policy_rows import PolicyRows
 from .row_selection import chosen_rows
 from .solution import Solution, SweepWatcher
 
@@ -87,7 +88,11 @@ def solve(
     search = PolicySearch(operator, values, tolerance, max_sweeps, on_sweep)
     search.sweep_together(start_below=initial_values is None)
     if not search.ended:
-        search.sweep_in_place(patience=_patience(operator, search))
+        at_least = _patience(search.current_rows(), LEAST_OPERATIONS * operator.num_states)
+        search.sweep_in_place(patience=min(at_least, _KRYLOV_PATIENCE))
+    if not search.ended:  # only now is the graph worth a look
+        operations = profile_of(search.current_rows().matrix())
+        search.sweep_in_place(patience=_patience(search.current_rows(), operations))
     if search.ended:
         return search.solution()
     values, improvements = improve_policies(
@@ -108,11 +113,9 @@ def solve(
     )
 
 
-def _patience(operator: BellmanOperator, search: PolicySearch) -> float:
-    """How many sweeps of a policy cost as much as policy iteration."""
-    rows = chosen_rows(operator, first_policy(operator, search.values))
-    operations = profile_of(rows.matrix())
+def _patience(rows: PolicyRows, operations: float) -> float:
+    """How many sweeps of these rows cost as much as policy iteration, by `profile_of` them."""
     if not math.isfinite(operations):
         return _KRYLOV_PATIENCE
-    sweep = 2.0 * max(1, int(rows.lengths().sum()))
+    sweep = 2.0 * max(1, rows.num_entries)
     return max(_LEAST_PATIENCE, _IMPROVEMENTS * operations / sweep)

@@ -6,6 +6,7 @@ folder named after all kernel sources together cannot be stale.
 
 import hashlib
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,9 @@ SOURCES = sorted(
     path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.is_file()
 )
 TEXTS = {path: path.read_text(encoding="utf-8") for path in SOURCES}
+
+# started in the background a process ignores Ctrl-C, and so would the processes that it starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

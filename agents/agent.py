@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import gymnasium
 import numpy as np
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from ..envs.environments import EnvLike, make_env
@@ -52,7 +53,7 @@ class AbstractAgent(ABC):
     name: ClassVar[str]
 
     config: Any
-    env: gymnasium.Env[Any, Any] | None
+    env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | None
     observation_space: gymnasium.Space[Any]
     action_space: gymnasium.Space[Any]
     seed: int
@@ -149,11 +150,14 @@ class AbstractAgent(ABC):
         self._logger = logger
 
     def get_env(self) -> VecEnv | None:
-        """The environment as Stable-Baselines3's ``VecEnv``; it shares, not copies, ``env``."""
-        if self._vec_env is None and self.env is not None:
+        """The environment as Stable-Baselines3's ``VecEnv``; it shares, not copies, ``env``.
+
+        None where there is none, or a vector environment, which Stable-Baselines3 cannot take.
+        """
+        env = self.env
+        if self._vec_env is None and isinstance(env, gymnasium.Env):
             from stable_baselines3.common.vec_env import DummyVecEnv
 
-            env = self.env
             self._vec_env = DummyVecEnv([lambda: env])
         return self._vec_env
 

@@ -18,7 +18,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-__all__ = ["capture", "restore"]
+__all__ = [
+    "capture",
+    "decode_generator",
+    "decode_value",
+    "encode_generator",
+    "encode_value",
+    "moment",
+    "restore",
+]
 
 _FORMAT = "gymagine-environment-state-1"
 
@@ -105,12 +113,12 @@ def capture(env: gymnasium.Env[Any, Any]) -> dict[str, Any] | None:
         if attributes is None:
             return None
         try:
-            values = {name: _encode(getattr(layer, name, None)) for name in attributes}
+            values = {name: encode_value(getattr(layer, name, None)) for name in attributes}
         except TypeError:
             return None
         layers.append({"type": _type_name(layer), "values": values, "age": _age(layer)})
-    generator = _encode_generator(env.unwrapped._np_random)
-    action_generator = _encode_generator(env.action_space._np_random)
+    generator = encode_generator(env.unwrapped._np_random)
+    action_generator = encode_generator(env.action_space._np_random)
     if "unknown" in (generator, action_generator):
         return None
     return {
@@ -141,7 +149,7 @@ def restore(env: gymnasium.Env[Any, Any], state: dict[str, Any]) -> None:
         raise ValueError(f"expected the layers {expected}, got {found}")
     for layer, saved in zip(layers, state["layers"], strict=True):
         for name, value in saved["values"].items():
-            setattr(layer, name, _decode(value))
+            setattr(layer, name, decode_value(value))
         if saved["age"] is not None:
             name, clock = _CLOCKS[saved["type"]]
             setattr(layer, name, clock() - saved["age"])
@@ -150,9 +158,21 @@ def restore(env: gymnasium.Env[Any, Any], state: dict[str, Any]) -> None:
             layer.checked_data_reuse = True
             layer.checked_step = layer.checked_step or layer.checked_reset
             layer._previous_data = None
-    env.unwrapped._np_random = _decode_generator(state["np_random"])
+    env.unwrapped._np_random = decode_generator(state["np_random"])
     env.unwrapped._np_random_seed = state["np_random_seed"]
-    env.action_space._np_random = _decode_generator(state["action_space_np_random"])  # type: ignore[assignment]  # None until it is first used
+    env.action_space._np_random = decode_generator(state["action_space_np_random"])  # type: ignore[assignment]  # None until it is first used
+
+
+def moment(env: gymnasium.Env[Any, Any]) -> Any:
+    """What changes when an environment is stepped or reset; None where it does not tell."""
+    state = capture(env)
+    if state is None:
+        return None
+    # the checker also notes being rendered, and clocks run
+    layers = [
+        layer["values"] for layer in state["layers"] if "PassiveEnvChecker" not in layer["type"]
+    ]
+    return layers, state["np_random"]
 
 
 def _stack(env: gymnasium.Env[Any, Any]) -> list[Any]:
@@ -179,7 +199,12 @@ def _age(layer: Any) -> float | None:
 # ---- values: plain ones as they are, others as {"kind": ...} --------------------------------
 
 
-def _encode(value: Any) -> Any:
+def encode_value(value: Any) -> Any:
+    """A value as JSON holds it.
+
+    Raises:
+        TypeError: It is none of numbers, text, arrays and containers of them.
+    """
     # numpy's scalars are looked at first: float64 is a float, and would lose its type
     if isinstance(value, np.generic):
         return {"kind": "scalar", "dtype": value.dtype.str, "value": value.item()}
@@ -196,16 +221,17 @@ def _encode(value: Any) -> Any:
         return {
             "kind": "deque",
             "maxlen": value.maxlen,
-            "value": [_encode(item) for item in value],
+            "value": [encode_value(item) for item in value],
         }
     if isinstance(value, list | tuple):
-        return {"kind": type(value).__name__, "value": [_encode(item) for item in value]}
+        return {"kind": type(value).__name__, "value": [encode_value(item) for item in value]}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"kind": "dict", "value": {key: _encode(item) for key, item in value.items()}}
+        return {"kind": "dict", "value": {key: encode_value(item) for key, item in value.items()}}
     raise TypeError(f"expected numbers, text, arrays or containers of them, got {type(value)}")
 
 
-def _decode(value: Any) -> Any:
+def decode_value(value: Any) -> Any:
+    """The value that `encode_value` wrote."""
     if not isinstance(value, dict):
         return value
     kind, content = value["kind"], value["value"]
@@ -214,14 +240,15 @@ def _decode(value: Any) -> Any:
     if kind == "array":
         return np.array(content, dtype=value["dtype"]).reshape(value["shape"])
     if kind == "dict":
-        return {key: _decode(item) for key, item in content.items()}
-    items = [_decode(item) for item in content]
+        return {key: decode_value(item) for key, item in content.items()}
+    items = [decode_value(item) for item in content]
     if kind == "deque":
         return deque(items, maxlen=value["maxlen"])
     return tuple(items) if kind == "tuple" else items
 
 
-def _encode_generator(generator: np.random.Generator | None) -> Any:
+def encode_generator(generator: np.random.Generator | None) -> Any:
+    """A generator's state as JSON holds it; ``unknown`` for one that Gymnasium does not make."""
     if generator is None:
         return None
     state = generator.bit_generator.state
@@ -229,7 +256,8 @@ def _encode_generator(generator: np.random.Generator | None) -> Any:
     return state if state["bit_generator"] == "PCG64" else "unknown"
 
 
-def _decode_generator(state: Any) -> np.random.Generator | None:
+def decode_generator(state: Any) -> np.random.Generator | None:
+    """The generator that `encode_generator` wrote."""
     if state is None:
         return None
     bits = np.random.PCG64()

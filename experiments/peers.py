@@ -127,7 +127,7 @@ class AbstractPeer(AbstractAgent):
         self.model = self._build()
 
     def _build(self) -> BaseAlgorithm:
-        assert self.env is not None
+        assert isinstance(self.env, gymnasium.Env)
         settings = dataclasses.asdict(self.config)
         net_arch, device, _ = (settings.pop(key) for key in ("net_arch", "device", "preset"))
         images = len(self.env.observation_space.shape or ()) == 3

@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import gymnasium
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 
 from ..agents.agent import AbstractAgent
@@ -219,7 +221,9 @@ class TrainingSession:
     def _begin_as_if_resumed(self) -> None:
         logger = self.agent.logger
         with _expected("the environment's state could not be restored"):
-            self.agent = type(self.agent).load(self.record.checkpoint, env=self.agent.env)
+            env = self.agent.env
+            assert not isinstance(env, VectorEnv)  # a run has one environment
+            self.agent = type(self.agent).load(self.record.checkpoint, env=env)
         self.agent.set_logger(logger)
 
     # ---- what it tells --------------------------------------------------------------------------
@@ -328,4 +332,4 @@ def _expected(message: str) -> Iterator[None]:
 def _tells_its_state(agent: AbstractAgent) -> bool:
     if not isinstance(agent, AbstractTabularAgent) or agent.simulator != "stepped":
         return True
-    return agent.env is not None and capture(agent.env) is not None
+    return isinstance(agent.env, gymnasium.Env) and capture(agent.env) is not None

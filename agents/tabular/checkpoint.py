@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = [
     "FORMAT",
     "check_indices",
-    "named_arrays",
+    "fill_arrays",
     "package_versions",
     "space_from_json",
     "space_to_json",
@@ -23,20 +23,40 @@ FORMAT = "gymagine-agent-1"
 _PACKAGES = ("gymagine", "gymnasium", "numpy", "numba")
 
 
-def named_arrays(memory: Any, prefix: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
-    """The arrays in a tuple of arrays, numbers and such tuples, with dotted names."""
-    for name, value in zip(memory._fields, memory, strict=True):
-        if isinstance(value, np.ndarray):
-            yield prefix + name, value
-        elif isinstance(value, tuple):
-            yield from named_arrays(value, f"{prefix}{name}.")
+def fill_arrays(
+    own: Mapping[str, NDArray[Any]],
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    num_states: int,
+    num_actions: int,
+) -> None:
+    """Write saved arrays over a learner's own, once they are known to fit.
+
+    The parts of further copies of a vector environment may be missing on either side.
+
+    Raises:
+        ValueError: The names, shapes or kinds differ, or an index is out of range.
+    """
+    lacking = {name for name in own.keys() ^ arrays.keys() if not name.startswith("copy")}
+    both = own.keys() & arrays.keys()
+    if lacking or any(
+        (own[name].shape, own[name].dtype) != (arrays[name].shape, arrays[name].dtype)
+        for name in both
+    ):
+        raise ValueError(
+            f"expected the arrays {sorted(own)}, got {sorted(arrays)}: the file is of another "
+            "version"
+        )
+    check_indices(arrays, num_states, num_actions)
+    for name in both:
+        own[name][...] = arrays[name]
 
 
 def check_indices(arrays: Mapping[str, NDArray[Any]], num_states: int, num_actions: int) -> None:
     """Refuse indices that lie outside the tables, at which compiled code would read and write.
 
     Args:
-        arrays: The memory of a learner, by the names of `named_arrays`.
+        arrays: The memory of a learner, by the names of `memory.named_arrays`.
         num_states: S.
         num_actions: A.
 
@@ -56,7 +76,8 @@ def check_indices(arrays: Mapping[str, NDArray[Any]], num_states: int, num_actio
         owner, _, field = name.rpartition(".")
         size = sizes.get(field)
         if field == "place":  # steps kept, in a buffer or, without bound, in a ring
-            size = len(arrays[f"{owner}.states"]) + 1 if owner == "episode" else 1 << 62
+            in_buffer = owner.rpartition(".")[2] == "episode"
+            size = len(arrays[f"{owner}.states"]) + 1 if in_buffer else 1 << 62
             array = array[:1]
         if array.dtype == np.int64 and (array < 0).any():
             size = size or 1 << 62  # no counter or index is negative
@@ -67,11 +88,15 @@ def check_indices(arrays: Mapping[str, NDArray[Any]], num_states: int, num_actio
             )
         if field == "random" and not array.any():
             raise ValueError(f"expected {name} of a stream, got zeros: the file is damaged")
-    ring = arrays.get("recent.place")
-    if ring is not None and not 0 <= ring[0] - ring[1] <= len(arrays["recent.states"]):
+        if name.endswith("recent.place"):
+            _check_ring(arrays[name], len(arrays[f"{owner}.states"]))
+
+
+def _check_ring(place: NDArray[Any], size: int) -> None:
+    if not 0 <= place[0] - place[1] <= size:
         raise ValueError(
-            f"expected recent.place of a ring of {len(arrays['recent.states'])} steps, got "
-            f"{ring.tolist()}: the file is damaged"
+            f"expected recent.place of a ring of {size} steps, got {place.tolist()}: the file is "
+            "damaged"
         )
 
 

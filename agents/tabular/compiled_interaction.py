@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,9 @@ class CompiledInteraction(AbstractInteraction):
         self._run: Callable[..., Any] | None = None
         self._fingerprint = _fingerprint(mdp)
 
-    def take(self, memory: Any, num_steps: int) -> None:
+    def take(self, memories: Sequence[Any], num_steps: int) -> None:
         """Learn from up to ``num_steps`` steps, fewer when the episode log is full."""
+        (memory,) = memories
         if self._run is None:
             self._run = entry_point(self._kernels.run, memory, self._simulation, num_steps)
         self._run(memory, self._simulation, num_steps)

@@ -29,6 +29,15 @@ class FinishedEpisodes:
     returns: Float64[NDArray[np.float64], " episodes"]
     lengths: Int64[NDArray[np.int64], " episodes"]
 
+    @classmethod
+    def of_log(cls, log: list[tuple[int, float, int]]) -> FinishedEpisodes:
+        """From (time step, return, length) of each."""
+        return cls(
+            timesteps=np.array([end for end, _, _ in log], dtype=np.int64),
+            returns=np.array([total for _, total, _ in log], dtype=np.float64),
+            lengths=np.array([length for _, _, length in log], dtype=np.int64),
+        )
+
     def __len__(self) -> int:
         return len(self.returns)
 

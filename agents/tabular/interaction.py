@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from .compilation import entry_point
 from .episodes import FinishedEpisodes
 
 __all__ = ["AbstractInteraction", "Kernels", "Step"]
@@ -29,6 +30,13 @@ class Kernels(NamedTuple):
     observe: Callable[..., Any]
     run: Callable[..., Any]
 
+    def stepwise(self, memory: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """``begin`` and ``observe`` in the form that Python calls most quickly."""
+        return (
+            entry_point(self.begin, memory, 0),
+            entry_point(self.observe, memory, 0, 0, 0.0, False, False, 0),
+        )
+
 
 @dataclass(frozen=True)
 class Step:
@@ -46,8 +54,13 @@ class AbstractInteraction(ABC):
     """A source of steps. The learner's base class calls it; it calls the algorithm's kernels."""
 
     @abstractmethod
-    def take(self, memory: Any, num_steps: int) -> None:
-        """Learn from up to ``num_steps`` steps, fewer when the episode log is full."""
+    def take(self, memories: Sequence[Any], num_steps: int) -> None:
+        """Learn from up to ``num_steps`` steps, fewer when the episode log is full.
+
+        Args:
+            memories: The learner's memory; in a vector environment one for each copy.
+            num_steps: At least 1.
+        """
 
     @abstractmethod
     def last_step(self) -> Step:

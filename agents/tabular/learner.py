@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import gymnasium
@@ -26,8 +27,7 @@ from ...storage import read_arrays, write_arrays
 from ..agent import AbstractAgent, Callback, build_config
 from .checkpoint import (
     FORMAT,
-    check_indices,
-    named_arrays,
+    fill_arrays,
     package_versions,
     space_from_json,
     space_to_json,
@@ -37,15 +37,23 @@ from .configuration import TabularConfig, config_from_json, config_to_json
 from .episodes import EpisodeWatcher, RecentEpisodes
 from .interaction import AbstractInteraction, Kernels
 from .learning_session import LearningSession, check_budget
-from .model_choice import ModelChoice, choose_model
+from .memory import (
+    episode_arrays,
+    for_another_episode,
+    named_arrays,
+    room_for_steps,
+    with_room,
+    with_room_for,
+)
+from .model_choice import ModelChoice, choose_for_copies, choose_model
 from .observations import action_index, batch_of_states, check_same_space, mask_of_batch
 from .random_stream import random_stream
 from .stepped_interaction import SteppedInteraction
+from .vector_interaction import VectorInteraction
 
 __all__ = ["AbstractTabularAgent", "Simulator"]
 
 Simulator = Literal["auto", "compiled", "stepped"]
-_UNLIMITED = 1 << 62
 _Place: TypeAlias = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 _LOG = logging.getLogger(__name__)
 
@@ -55,7 +63,8 @@ class AbstractTabularAgent(AbstractAgent):
 
     Args:
         env: The environment to learn in: an id, a spec or an environment whose observation and
-            action spaces are finite.
+            action spaces are finite. Also a vector environment, whose copies are stepped together
+            and learnt from in turn; a step of one copy counts as one.
         seed: Seeds everything random here and, in the first reset, the environment; None draws a
             seed, which is kept in ``agent.seed``.
         simulator: ``compiled`` learns on a simulation of the environment's model, ``stepped`` by
@@ -77,6 +86,7 @@ class AbstractTabularAgent(AbstractAgent):
     Config: ClassVar[type[TabularConfig]]
     kernels: ClassVar[Kernels]
 
+    _memories: list[Any]
     simulator: Literal["compiled", "stepped"] | None
     environment_restored: bool
     episode_watcher: EpisodeWatcher | None
@@ -89,14 +99,9 @@ class AbstractTabularAgent(AbstractAgent):
         simulator: Simulator = "auto",
         **hyperparameters: Any,
     ) -> None:
-        if isinstance(env, VectorEnv):
-            raise ValueError(
-                f"expected one environment, got {env}: a tabular agent learns from one episode at "
-                "a time; learn_many lets many agents learn in parallel"
-            )
         config = build_config(type(self), hyperparameters)
-        made = make_env(env)
-        self._set_up(made, made.observation_space, made.action_space, config, seed, simulator)
+        made = env if isinstance(env, VectorEnv) else make_env(env)
+        self._set_up(made, *_spaces_of(made), config, seed, simulator)
 
     # ---- what an algorithm implements -----------------------------------------------------------
 
@@ -131,13 +136,10 @@ class AbstractTabularAgent(AbstractAgent):
     def _scalars(self) -> dict[str, float]:
         """Scalars to log at the ends of episodes, by their TensorBoard names."""
 
-    def _make_room(self) -> int:
-        """How many steps fit into the memory; algorithms that keep whole episodes count them."""
-        return _UNLIMITED
-
-    def _enlarge(self) -> bool:
-        """Enlarge the memory, where the algorithm's can grow; whether it did."""
-        return False
+    @property
+    def _memory(self) -> Any:
+        """The memory; in a vector environment that of the first copy, whose tables all share."""
+        return self._memories[0]
 
     # ---- learning -------------------------------------------------------------------------------
 
@@ -187,9 +189,10 @@ class AbstractTabularAgent(AbstractAgent):
     def _advance(self, num_steps: int) -> None:
         """Take up to ``num_steps`` steps and hear of the episodes that ended."""
         interaction = self._interaction_or_raise()
-        room = self._make_room()  # may replace the memory
+        self._memories = [with_room(memory) for memory in self._memories]
+        room = min(room_for_steps(memory) for memory in self._memories)
         try:
-            interaction.take(self._memory, min(num_steps, room))
+            interaction.take(self._memories, min(num_steps, room))
         finally:
             episodes = interaction.collect()
             if len(episodes):
@@ -273,7 +276,7 @@ class AbstractTabularAgent(AbstractAgent):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write tables, counters, random streams and the environment's state to one file."""
-        arrays = dict(named_arrays(self._memory, "memory."))
+        arrays = {f"memory.{name}": array for name, array in self._named_arrays()}
         arrays["prediction_random"] = self._prediction_random
         arrays["episodes.returns"] = self._episodes.returns
         arrays["episodes.lengths"] = self._episodes.lengths
@@ -287,6 +290,7 @@ class AbstractTabularAgent(AbstractAgent):
             "config": config_to_json(self.config),
             "seed": self.seed,
             "simulator": self.simulator or self._saved_simulator,
+            "num_copies": len(self._memories),
             "num_timesteps": self.num_timesteps,
             "num_episodes": self.num_episodes,
             "observation_space": space_to_json(self.observation_space),
@@ -297,11 +301,13 @@ class AbstractTabularAgent(AbstractAgent):
         write_arrays(path, arrays, content)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], env: EnvLike | None = None) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], env: EnvLike | VectorEnv[Any, Any, Any] | None = None
+    ) -> Self:
         """Read what `save` wrote (see `AbstractAgent`).
 
         With an environment, learning goes on where it stopped, in the way it was done
-        (``compiled`` or ``stepped``).
+        (``compiled`` or ``stepped``); in one of another number of copies with new episodes.
         """
         arrays, header = read_arrays(path, expected_format=FORMAT)
         if header["agent"] != cls.name:
@@ -310,10 +316,11 @@ class AbstractTabularAgent(AbstractAgent):
         config = config_from_json(cls.Config, header["config"])
         observation_space = space_from_json(header["observation_space"])
         action_space = space_from_json(header["action_space"])
-        made = None if env is None else make_env(env)
+        made = env if env is None or isinstance(env, VectorEnv) else make_env(env)
         if made is not None:
-            check_same_space("observation", observation_space, made.observation_space)
-            check_same_space("action", action_space, made.action_space)
+            found = _spaces_of(made)
+            check_same_space("observation", observation_space, found[0])
+            check_same_space("action", action_space, found[1])
         simulator = header["simulator"]
         agent._set_up(made, observation_space, action_space, config, header["seed"], simulator)
         agent._restore(arrays, header)
@@ -323,7 +330,7 @@ class AbstractTabularAgent(AbstractAgent):
 
     def _set_up(
         self,
-        env: gymnasium.Env[Any, Any] | None,
+        env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | None,
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         config: Any,
@@ -350,25 +357,34 @@ class AbstractTabularAgent(AbstractAgent):
         self.simulator = None
         choice = None
         if env is not None:
-            choice = choose_model(
-                env,
-                simulator,
-                action_masks=config.action_masks,
-                observations=self._observations,
-                actions=self._actions,
-            )
+            choice = self._choice(env, simulator)
             self._allowed[:] = choice.allowed
             self._model_allowed = None if choice.reads_masks else choice.allowed
             self._is_masked = choice.reads_masks or not self._allowed.all()
         learning, simulation, environment, prediction = np.random.SeedSequence(self.seed).spawn(4)
         self._prediction_random = random_stream(prediction)
-        self._memory = self._build_memory(random_stream(learning))
+        memory = self._build_memory(random_stream(learning))
+        self._memories = [memory]
+        if isinstance(env, VectorEnv):
+            self._memories += [for_another_episode(memory) for _ in range(1, env.num_envs)]
         if env is not None and choice is not None:
             self._connect(env, choice, simulation, environment)
 
+    def _choice(
+        self, env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any], simulator: Simulator
+    ) -> ModelChoice:
+        options: dict[str, Any] = {
+            "action_masks": self.config.action_masks,
+            "observations": self._observations,
+            "actions": self._actions,
+        }
+        if isinstance(env, VectorEnv):
+            return choose_for_copies(env, simulator, **options)
+        return choose_model(env, simulator, **options)
+
     def _connect(
         self,
-        env: gymnasium.Env[Any, Any],
+        env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
         choice: ModelChoice,
         simulation: np.random.SeedSequence,
         environment: np.random.SeedSequence,
@@ -390,16 +406,25 @@ class AbstractTabularAgent(AbstractAgent):
                 f"starts, got {env}: a stepped environment begins where it likes"
             )
         self.simulator = "stepped"
-        self._interaction = SteppedInteraction(
-            env,
-            self.kernels,
-            observations=self._observations,
-            actions=self._actions,
-            seed=_environment_seed(environment),
-            allowed=self._allowed,
-            clock=self._clock,
-            read_masks=choice.reads_masks,
-        )
+        options: dict[str, Any] = {
+            "observations": self._observations,
+            "actions": self._actions,
+            "seed": _environment_seed(environment),
+            "allowed": self._allowed,
+            "clock": self._clock,
+            "read_masks": choice.reads_masks,
+        }
+        if isinstance(env, VectorEnv):
+            self._interaction = VectorInteraction(env, self.kernels, **options)
+        else:
+            self._interaction = SteppedInteraction(env, self.kernels, **options)
+
+    def _named_arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """The arrays of the memory, and what the other copies have of their own."""
+        yield from named_arrays(self._memory)
+        for copy, memory in enumerate(self._memories[1:], start=1):
+            for name, array in episode_arrays(memory):
+                yield f"copy{copy}.{name}", array
 
     def _interaction_or_raise(self) -> AbstractInteraction:
         if self._interaction is None:
@@ -441,20 +466,22 @@ class AbstractTabularAgent(AbstractAgent):
             )
 
     def _restore_memory(self, arrays: dict[str, NDArray[Any]]) -> None:
-        largest = max(array.size for array in arrays.values())
-        own = dict(named_arrays(self._memory))
-        while max(array.size for array in own.values()) < largest and self._enlarge():
-            own = dict(named_arrays(self._memory))
-        if {name: (array.shape, array.dtype) for name, array in own.items()} != {
-            name: (array.shape, array.dtype) for name, array in arrays.items()
-        }:
-            raise ValueError(
-                f"expected the arrays of a {self.name} agent ({sorted(own)}), got "
-                f"{sorted(arrays)}: the file is of another version"
-            )
-        check_indices(arrays, self.num_states, self.num_actions)
-        for name, array in own.items():
-            array[...] = arrays[name]
+        prefixes = ["", *(f"copy{copy}." for copy in range(1, len(self._memories)))]
+        self._memories = [
+            with_room_for(memory, arrays.get(f"{prefix}episode.states"))
+            for memory, prefix in zip(self._memories, prefixes, strict=True)
+        ]
+        own = dict(self._named_arrays())
+        fill_arrays(own, arrays, num_states=self.num_states, num_actions=self.num_actions)
+
+
+def _spaces_of(
+    env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
+) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+    """The observation and the action space of an environment, or of one copy of a vector's."""
+    if isinstance(env, VectorEnv):
+        return env.single_observation_space, env.single_action_space
+    return env.observation_space, env.action_space
 
 
 def _checked_seed(seed: int | None) -> int:

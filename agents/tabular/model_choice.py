@@ -8,12 +8,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import wrappers
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from ...envs.environments import step_cap
 from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
 
-__all__ = ["ModelChoice", "choose_model"]
+__all__ = ["ModelChoice", "choose_for_copies", "choose_model"]
 
 # A simulation has no use for these; any other wrapper was put there to be run.
 _IDLE_WRAPPERS = (wrappers.TimeLimit, wrappers.OrderEnforcing, wrappers.PassiveEnvChecker)
@@ -64,7 +66,7 @@ def choose_model(
     obstacle = _obstacle(env, action_masks == "always")
     mdp: TabularMDP | None = None
     try:
-        mdp = replace(TabularMDP.from_env(env), max_episode_steps=_step_cap(env))
+        mdp = replace(TabularMDP.from_env(env), max_episode_steps=step_cap(env))
     except ValueError as error:
         obstacle = obstacle or str(error)
     if mdp is not None and not _fits(mdp, observations, actions):
@@ -86,6 +88,32 @@ def choose_model(
         compiled=not obstacle and simulator != "stepped",
         allowed=allowed,
         reads_masks=action_masks == "always" or (action_masks == "auto" and mdp is None),
+    )
+
+
+def choose_for_copies(
+    env: VectorEnv[Any, Any, Any],
+    simulator: str,
+    *,
+    action_masks: str,
+    observations: StateIndex,
+    actions: StateIndex,
+) -> ModelChoice:
+    """Step a vector environment, whatever its model; the arguments are those of `choose_model`.
+
+    Raises:
+        ValueError: ``simulator`` is ``compiled``, or none of the three.
+    """
+    if simulator not in ("auto", "stepped"):
+        raise ValueError(
+            f"expected simulator as auto or stepped for a vector environment, got {simulator!r}: "
+            "one environment, or its id, can be simulated"
+        )
+    return ModelChoice(
+        mdp=None,
+        compiled=False,
+        allowed=np.ones((observations.num_states, actions.num_states), dtype=np.bool_),
+        reads_masks=action_masks != "never",
     )
 
 
@@ -116,15 +144,6 @@ def _overridden(env_type: type) -> str:
         if len([base for base in own if base is not gymnasium.Env]) > 1:
             return f"{own[0].__name__}.{name}"
     return ""
-
-
-def _step_cap(env: gymnasium.Env[Any, Any]) -> int | None:
-    caps = []
-    while isinstance(env, gymnasium.Wrapper):
-        if isinstance(env, wrappers.TimeLimit):
-            caps.append(int(env._max_episode_steps))
-        env = env.env
-    return min(caps, default=None)
 
 
 def _fits(mdp: TabularMDP, observations: StateIndex, actions: StateIndex) -> bool:

@@ -36,9 +36,7 @@ from .episode_buffer import (
     EpisodeBuffer,
     empty_buffer,
     forget_episode,
-    larger_buffer,
     record_step,
-    room_in,
 )
 from .exploration import Exploration, explored_action, uniform_action
 from .interaction import Kernels
@@ -174,12 +172,3 @@ class MonteCarlo(AbstractControl):
             every_visit=self.config.visits == "every",
             exploring_starts=self.config.exploring_starts,
         )
-
-    def _make_room(self) -> int:
-        if room_in(self._memory.episode) == 0:
-            self._enlarge()
-        return room_in(self._memory.episode)
-
-    def _enlarge(self) -> bool:
-        self._memory = self._memory._replace(episode=larger_buffer(self._memory.episode))
-        return True

@@ -31,9 +31,7 @@ from .episode_buffer import (
     EpisodeBuffer,
     empty_buffer,
     forget_episode,
-    larger_buffer,
     record_step,
-    room_in,
 )
 from .interaction import Kernels
 from .prediction import AbstractPrediction, EvaluatedPolicy, drawn_action
@@ -149,12 +147,3 @@ class MonteCarloPrediction(AbstractPrediction):
             discount=float(self.config.discount),
             every_visit=self.config.visits == "every",
         )
-
-    def _make_room(self) -> int:
-        if room_in(self._memory.episode) == 0:
-            self._enlarge()
-        return room_in(self._memory.episode)
-
-    def _enlarge(self) -> bool:
-        self._memory = self._memory._replace(episode=larger_buffer(self._memory.episode))
-        return True

@@ -37,9 +37,7 @@ from .episode_buffer import (
     EpisodeBuffer,
     empty_buffer,
     forget_episode,
-    larger_buffer,
     record_step,
-    room_in,
 )
 from .exploration import (
     Exploration,
@@ -175,12 +173,3 @@ class OffPolicyMonteCarlo(AbstractControl):
             discount=float(self.config.discount),
             is_weighted=self.config.importance_sampling == "weighted",
         )
-
-    def _make_room(self) -> int:
-        if room_in(self._memory.episode) == 0:
-            self._enlarge()
-        return room_in(self._memory.episode)
-
-    def _enlarge(self) -> bool:
-        self._memory = self._memory._replace(episode=larger_buffer(self._memory.episode))
-        return True

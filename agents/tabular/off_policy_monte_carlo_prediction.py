@@ -33,9 +33,7 @@ from .episode_buffer import (
     EpisodeBuffer,
     empty_buffer,
     forget_episode,
-    larger_buffer,
     record_step,
-    room_in,
 )
 from .interaction import Kernels
 from .learner import Simulator
@@ -200,12 +198,3 @@ class OffPolicyMonteCarloPrediction(AbstractPrediction):
             every_visit=self.config.visits == "every",
             is_weighted=self.config.importance_sampling == "weighted",
         )
-
-    def _make_room(self) -> int:
-        if room_in(self._memory.episode) == 0:
-            self._enlarge()
-        return room_in(self._memory.episode)
-
-    def _enlarge(self) -> bool:
-        self._memory = self._memory._replace(episode=larger_buffer(self._memory.episode))
-        return True

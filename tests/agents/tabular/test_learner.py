@@ -71,11 +71,6 @@ def test_continuous_actions_are_refused(make_learner):
         make_learner(Continuous({}))
 
 
-def test_vector_environments_are_refused():
-    with pytest.raises(ValueError, match="expected one environment"):
-        QLearning(gymnasium.make_vec("FrozenLake-v1", 2))
-
-
 def test_unknown_environments_and_hyperparameters_get_a_suggestion():
     with pytest.raises(ValueError, match="did you mean FrozenLake-v1"):
         QLearning("FrozenLak-v1")

@@ -1,4 +1,4 @@
-"""The contenders of the planning benchmark: each builds its model, and returns what gives values."""
+"""The contenders of the planning benchmark: each builds its model and returns what solves it."""
 
 import time
 

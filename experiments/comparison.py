@@ -28,6 +28,7 @@ from ..agents.agent import build_config
 from ..agents.planning.planner import AbstractPlanner
 from .catalogue import agent_class, suggestion
 from .comparison_runs import ComparisonRun
+from .earlier_reports import set_earlier_report_aside
 from .environment_names import EnvironmentName, folder_name
 from .evaluation import step_cap
 from .exact_evaluation import affordable, known_model
@@ -88,7 +89,8 @@ def compare(
 
     Returns:
         The comparison; ``results.json``, ``results.csv``, ``report.md``, pictures and the runs'
-        TensorBoard files lie in its folder.
+        TensorBoard files lie in its folder. An earlier comparison's report that this one does not
+        contain is moved to ``earlier/<time>/`` there.
 
     Raises:
         ValueError: A name is unknown or an argument out of range; nothing has run yet.
@@ -154,6 +156,7 @@ def _compared(
 
 def _write(comparison: Comparison, root: Path) -> None:
     try:
+        set_earlier_report_aside(comparison, root)
         write_report(comparison, root)
         write_plots(comparison, root)
     except OSError as error:

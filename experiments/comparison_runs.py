@@ -1,16 +1,21 @@
 """One run of a comparison: done, gone on with, or read back from disk.
 
-A run's folder is named after a fingerprint of its settings, so that the same command finds what it
-did before: a finished run is read, one that was cut goes on from its checkpoint, and one of a
-library that keeps no full checkpoints is done again. Whatever goes wrong is part of the result.
+A run's folder is named after a fingerprint of its settings and of the agent's defaults, so that
+the same command finds what it did before: a finished run is read, one that was cut goes on from
+its checkpoint, and one of a library that keeps no full checkpoints is done again. Whatever goes
+wrong is part of the result.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from ..agents.agent import build_config
+from .catalogue import agent_class
 from .environment_names import folder_name
 from .records import RunRecord, RunSettings
 from .results import RunResult, Status
@@ -40,8 +45,16 @@ class ComparisonRun:
             / "runs"
             / folder_name(settings.environment.label)
             / folder_name(settings.agent)
-            / f"{settings.seed}-{settings.fingerprint}"
+            / f"{settings.seed}-{self._fingerprint}"
         )
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        settings = self.settings
+        chosen = dict(settings.hyperparameters)
+        chosen.pop("simulator", None)  # how to learn, which is not the config's
+        config = build_config(agent_class(settings.agent), chosen)
+        return hashlib.sha256(f"{settings.fingerprint} {config}".encode()).hexdigest()[:10]
 
     def finished(self) -> RunResult | None:
         """The result on disk, or None where the run has not finished."""

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 
 import gymnasium
 import pytest
-from gymagine.agents.tabular.q_learning import QLearningConfig
+from gymagine.agents.tabular.q_learning import QLearning, QLearningConfig
 from gymagine.experiments.comparison import compare
 from gymagine.experiments.comparison_runs import ComparisonRun
 from gymagine.experiments.folder_lock import FolderInUseError, folder_lock
@@ -150,6 +151,20 @@ def test_other_settings_are_other_runs(tmp_path, executed):
             **QUICK,
         )
     assert len(executed) == 4
+
+
+def test_other_defaults_are_other_runs(tmp_path, executed, monkeypatch):
+    """A default that changes between two versions must not bring back the old version's runs."""
+
+    @dataclass(frozen=True)
+    class Changed(QLearningConfig):
+        exploration_rate: float = 0.37
+
+    compare("FrozenLake-v1", "q-learning", folder=tmp_path, **QUICK)
+    monkeypatch.setattr(QLearning, "Config", Changed)
+    comparison = compare("FrozenLake-v1", "q-learning", folder=tmp_path, **QUICK)
+    assert len(executed) == 4
+    assert comparison.settings["agents"]["q-learning"]["exploration_rate"] == 0.37
 
 
 def test_planners_run_once_for_all_seeds(tmp_path, executed):

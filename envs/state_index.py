@@ -112,7 +112,8 @@ def _radices(space: spaces.Space[Any]) -> tuple[list[int], list[int]]:
         sizes = [size for part_sizes, _ in parts for size in part_sizes]
         return sizes, [start for _, part_starts in parts for start in part_starts]
     hint = (
-        "gymagine.envs.discretize(env, bins=...) makes the observations countable"
+        "gymagine.envs.discretize(env, bins=10) makes the observations countable (on the command "
+        "line: ENV@bins=10)"
         if isinstance(space, spaces.Box)
         else "tables need Discrete, MultiDiscrete, MultiBinary, or a Tuple of these"
     )

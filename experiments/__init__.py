@@ -10,15 +10,37 @@ from ..lazy_exports import export_lazily
 if TYPE_CHECKING:
     from .comparison import compare as compare
     from .evaluation import evaluate as evaluate
+    from .monitoring import monitor as monitor
+    from .records import RunRecord as RunRecord
+    from .results import Comparison as Comparison
+    from .results import load_comparison as load_comparison
+    from .training import resume as resume
     from .training import train as train
+    from .watching import watch as watch
 
-__all__ = ["compare", "evaluate", "train"]
+__all__ = [
+    "Comparison",
+    "RunRecord",
+    "compare",
+    "evaluate",
+    "load_comparison",
+    "monitor",
+    "resume",
+    "train",
+    "watch",
+]
 
 __getattr__, __dir__ = export_lazily(
     __name__,
     {
+        "Comparison": ".results",
+        "RunRecord": ".records",
         "compare": ".comparison",
         "evaluate": ".evaluation",
+        "load_comparison": ".results",
+        "monitor": ".monitoring",
+        "resume": ".training",
         "train": ".training",
+        "watch": ".watching",
     },
 )

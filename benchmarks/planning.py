@@ -199,7 +199,7 @@ def table(case, found):
         if name == "solve":
             label += f" ({result['detail'][0]}, {result['detail'][1]} sweeps)"
         low, high = result["spread"]
-        wrong = " (wrong)" if result["error"] > 1.01 * ACCURACY + found["reference_bound"] else ""
+        wrong = " (wrong)" if result["error"] > limit(found) else ""
         lines.append(
             f"| {label} | {result['setup']:.3g} | {result['first']:.3g} | "
             f"{result['seconds']:.3g} | {low:.3g} to {high:.3g} | {result['memory'] / 1e6:.3g} | "
@@ -225,7 +225,33 @@ def summary(stored):
         f"QuantEcon's modified policy iteration takes **{mean:.1f} times** the seconds of `solve` "
         f"(geometric mean): {parts}.",
         "",
+        *slow_mixing(stored),
     ]
+
+
+def slow_mixing(stored):
+    """Which solver is the fastest where models mix slowly, and what `solve` takes."""
+    parts = []
+    for case, found in stored.items():
+        if CASES[case][2] == 0.99:
+            continue
+        right = {
+            name: result["seconds"]
+            for name, result in found["results"].items()
+            if name != "solve" and result.get("error", np.inf) <= limit(found)
+        }
+        best = min(right, key=right.get)
+        solve = found["results"]["solve"]
+        parts.append(
+            f"{case}: {best} wins, `solve` ends with {solve['detail'][0]} after "
+            f"{solve['seconds'] / right[best]:.2f}x its seconds"
+        )
+    return [f"Slow mixing. {'; '.join(parts)}.", ""] if parts else []
+
+
+def limit(found):
+    """Largest distance from the reference that a right answer can have."""
+    return 1.01 * ACCURACY + found["reference_bound"]
 
 
 def write_table(stored):

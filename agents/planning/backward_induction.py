@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
+from ...envs.arguments import whole_number
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_discount
 from .certificate import greedy_policy
@@ -73,7 +74,7 @@ def backward_induction(
         on_sweep: Called after every step backwards.
 
     Raises:
-        TypeError: ``mdp`` is no `TabularMDP`.
+        TypeError: ``mdp`` is no `TabularMDP`, or the horizon no whole number.
         ValueError: The horizon is not positive or neither given nor recorded, or the discount is
             outside [0, 1].
 
@@ -86,8 +87,7 @@ def backward_induction(
     horizon = mdp.max_episode_steps if horizon is None else horizon
     if horizon is None:
         raise ValueError(f"expected a horizon: {mdp!r} records no max_episode_steps")
-    if horizon < 1:
-        raise ValueError(f"expected a horizon of at least 1, got {horizon}")
+    horizon = whole_number(horizon, "a horizon", least=1)
     operator = BellmanOperator.of(mdp, discount, optimal=False)
     values = np.zeros((horizon + 1, mdp.num_states))
     policies = np.empty((horizon, mdp.num_states), dtype=np.int64)

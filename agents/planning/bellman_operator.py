@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
 from numpy.typing import ArrayLike, NDArray
 
+from ...envs.arguments import real_array, real_number, whole_number
 from ...envs.mdp import TabularMDP
 from . import bellman_sweeps
 from .error_bounds import BackupErrors
@@ -50,7 +51,7 @@ def check_discount(mdp: TabularMDP, discount: float) -> None:
             f"(TabularMDP.from_env reads the model of an environment)"
         )
     given: object = discount
-    if isinstance(given, bool) or not isinstance(given, int | float | np.number):
+    if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
         raise TypeError(f"expected a discount in [0, 1], got {discount!r}")
     if not 0 <= discount <= 1:
         raise ValueError(f"expected a discount in [0, 1], got {discount}")
@@ -62,15 +63,15 @@ def check_planner_arguments(
     """Raise where an argument that all planners share is wrong.
 
     Raises:
-        TypeError: ``mdp`` is no `TabularMDP`, or the discount no number.
+        TypeError: ``mdp`` is no `TabularMDP`, the discount or the tolerance no number, or
+            ``max_sweeps`` no whole number.
         ValueError: The discount is outside [0, 1], the tolerance not positive and finite, or
             ``max_sweeps`` below 1.
     """
     check_discount(mdp, discount)
-    if not 0 < tolerance < np.inf:
+    if not real_number(tolerance, "tolerance") > 0:
         raise ValueError(f"expected a tolerance above 0, got {tolerance}")
-    if max_sweeps < 1:
-        raise ValueError(f"expected max_sweeps of at least 1, got {max_sweeps}")
+    whole_number(max_sweeps, "max_sweeps", least=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +167,12 @@ class BellmanOperator:
         """A fresh (S,) vector to sweep: ``initial_values`` or zeros, pinned states at 0.
 
         Raises:
+            TypeError: They are no numbers.
             ValueError: The shape is wrong or a value is not finite.
         """
         if initial_values is None:
             return np.zeros(self.num_states)
-        values = np.array(initial_values, dtype=np.float64)
+        values = real_array(initial_values, "initial values").copy()
         if values.shape != (self.num_states,) or not np.isfinite(values).all():
             raise ValueError(
                 f"expected {self.num_states} finite initial values, got "

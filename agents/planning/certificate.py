@@ -12,7 +12,10 @@ equal value may go round for ever; there the policy is one that gets away (`rest
 
 from __future__ import annotations
 
+import math
+import sys
 import warnings
+from types import FrameType
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -44,7 +47,7 @@ def finish(
     solution = certify(
         operator, values, method=method, sweeps=sweeps, tolerance=tolerance, proven=proven
     )
-    warn_if_short(solution, tolerance, stacklevel=4)
+    warn_if_short(solution, tolerance)
     return solution
 
 
@@ -86,11 +89,14 @@ def certify(
         error_bound, nearness = max(-lower, upper), np.inf
     else:
         backup = values + change
-        proof = certify_total_reward(operator, values, outside, backup, errors.rounding(largest))
+        rounding = errors.allowance(max(-lowest, highest), largest)
+        proof = certify_total_reward(operator, values, outside, backup, rounding)
         error_bound, nearness = proof.error_bound, proof.nearness
-    error_bound = min(proven, error_bound) * max(1.0, errors.greatest_sum)
+    error_bound = min(proven, error_bound) if math.isfinite(largest) else math.inf
     if operator.pinned is not None:
-        values[operator.pinned] = best[operator.pinned]
+        values[operator.pinned] = best[operator.pinned]  # a backup, with an error of its own
+        ahead = errors.discount * errors.greatest_sum * error_bound
+        error_bound = max(error_bound, ahead + errors.rounding(largest))
     tie = errors.rounding(largest) + min(2 * error_bound, _TIE * largest)
     return Solution(
         method=method,
@@ -118,15 +124,29 @@ def greedy_policy(
     return policy
 
 
-def warn_if_short(solution: Solution, tolerance: float, *, stacklevel: int = 3) -> None:
-    """Warn where a solver stopped without the proof that was asked for."""
+def warn_if_short(solution: Solution, tolerance: float) -> None:
+    """Warn where a solver stopped without the proof that was asked for, at the caller's line."""
     if not solution.converged:
         warnings.warn(
             f"{solution.method} stopped after {solution.sweeps} sweeps with a proven error bound "
             f"of {solution.error_bound:.3g}, above the tolerance {tolerance:.3g}",
             RuntimeWarning,
-            stacklevel=stacklevel,
+            stacklevel=_level_of_caller(),
         )
+
+
+def _level_of_caller() -> int:
+    """How many frames above the caller of this the first outside of the package is."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _package_of(frame) == package:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _package_of(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
 
 
 def _policy(operator: BellmanOperator, outside: Floats, tie: float) -> Ints:

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from ...envs.arguments import real_number, whole_number
+
 __all__ = [
     "BackwardInductionConfig",
     "PlannerConfig",
@@ -20,7 +22,8 @@ class PlannerConfig:
     """What the planners of an unlimited horizon share.
 
     Raises:
-        ValueError: A value is out of range; the message names the field.
+        TypeError: A value is no number, or no whole one; the message names the field.
+        ValueError: A value is out of range.
     """
 
     discount: float = 0.99
@@ -31,11 +34,14 @@ class PlannerConfig:
     """Give up, with a warning, after so many passes over the states."""
 
     def __post_init__(self) -> None:
-        _check_discount(self.discount)
-        if not 0 < self.tolerance < float("inf"):
-            raise ValueError(f"expected a tolerance above 0, got {self.tolerance}")
-        if self.max_sweeps < 1:
-            raise ValueError(f"expected max_sweeps of at least 1, got {self.max_sweeps}")
+        tolerance = real_number(self.tolerance, "tolerance")
+        if tolerance <= 0:
+            raise ValueError(f"expected a tolerance above 0, got {tolerance}")
+        # numpy's numbers become Python's, which JSON can hold
+        object.__setattr__(self, "discount", _checked_discount(self.discount))
+        object.__setattr__(self, "tolerance", tolerance)
+        max_sweeps = whole_number(self.max_sweeps, "max_sweeps", least=1)
+        object.__setattr__(self, "max_sweeps", max_sweeps)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ class BackwardInductionConfig:
     """The settings of backward induction.
 
     Raises:
-        ValueError: A value is out of range; the message names the field.
+        TypeError: A value is no number, or no whole one; the message names the field.
+        ValueError: A value is out of range.
     """
 
     discount: float = 1.0
@@ -68,9 +75,10 @@ class BackwardInductionConfig:
     """Steps of an episode; None takes the environment's own cap."""
 
     def __post_init__(self) -> None:
-        _check_discount(self.discount)
-        if self.horizon is not None and self.horizon < 1:
-            raise ValueError(f"expected a horizon of at least 1 or None, got {self.horizon}")
+        object.__setattr__(self, "discount", _checked_discount(self.discount))
+        if self.horizon is not None:
+            horizon = whole_number(self.horizon, "a horizon", least=1)
+            object.__setattr__(self, "horizon", horizon)
 
 
 def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
@@ -86,6 +94,8 @@ def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
     return config_type(**fields)
 
 
-def _check_discount(discount: float) -> None:
-    if not 0 <= discount <= 1:
+def _checked_discount(discount: float) -> float:
+    number = real_number(discount, "a discount")
+    if not 0 <= number <= 1:
         raise ValueError(f"expected a discount in [0, 1], got {discount}")
+    return number

@@ -41,6 +41,7 @@ from dataclasses import dataclass
 __all__ = ["UNIT_ROUNDING", "BackupErrors", "value_offsets"]
 
 UNIT_ROUNDING = 2.0**-53
+_LEAST = 2.0**-1074  # a product nearer to 0 is rounded by up to half of this
 
 
 def value_offsets(
@@ -97,8 +98,13 @@ class BackupErrors:
         largest_reward: float,
         num_products: int,
     ) -> BackupErrors:
-        """The same from computed sums, which are rounded themselves where they have two terms."""
-        slack = 2 * max(num_products - 1, 0) * UNIT_ROUNDING
+        """The same from computed sums.
+
+        Sums of several terms are rounded, and so is the discount times any but 0 and 1; where that
+        product is near 1 the offsets make much of it.
+        """
+        exact = num_products <= 1 and {least_sum, greatest_sum} <= {0.0, 1.0}
+        slack = 0.0 if exact else 2 * num_products * UNIT_ROUNDING
         return cls(
             discount=float(discount),
             least_sum=least_sum * (1 - slack),
@@ -120,7 +126,16 @@ class BackupErrors:
     def rounding(self, largest_value: float) -> float:
         """How far rounding can move a computed backup, values being at most so large."""
         size = self.largest_reward + self.discount * self.greatest_sum * largest_value
-        return self.relative_rounding * size
+        underflow = (self.num_products + 2) * _LEAST if size > 0 else 0.0
+        return self.relative_rounding * size + underflow
+
+    def allowance(self, change: float, largest_value: float) -> float:
+        """How far rounding can move a change of a value and the bounds computed from it.
+
+        Before the sweep values were at most ``largest_value + change``, and the offsets are a few
+        products with changes.
+        """
+        return self.rounding(largest_value) + self.relative_rounding * abs(change)
 
     def offsets(self, lowest: float, highest: float, largest: float) -> tuple[float, float]:
         """``values + lower <= truth <= values + upper`` if a backup changes values by these.
@@ -130,7 +145,7 @@ class BackupErrors:
             highest: Greatest change.
             largest: Largest absolute value.
         """
-        rounding = self.rounding(largest)
+        rounding = self.allowance(max(-lowest, highest), largest)
         return self._offsets(lowest - rounding, highest + rounding)
 
     def bounds_after(
@@ -149,7 +164,7 @@ class BackupErrors:
         """
         if not self.contracts:
             return 0.0, math.inf, False
-        rounding = self.rounding(largest)
+        rounding = self.allowance(max(-lowest, highest), largest)
         plain_lower, plain_upper = self._offsets_after(lowest, highest)
         lower, upper = self._offsets_after(lowest - rounding, highest + rounding)
         exhausted = upper - lower >= 2 * (plain_upper - plain_lower)

@@ -25,6 +25,7 @@ References:
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,6 +169,7 @@ class PolicySearch:
         """Synchronous sweeps, until the end or until they turn out to be slow."""
         errors = self._operator.errors
         goal = 1.8 * self._tolerance * (1 - errors.discount) / max(errors.discount, 1e-9)
+        goal = max(goal, sys.float_info.min)
         previous, last_span, slow_rounds = 0.0, np.inf, 0
         while True:
             lowest, highest, largest = self._improve_together()
@@ -188,8 +190,10 @@ class PolicySearch:
             )
             self.sweeps += count
             previous = highest - lowest
-            if settled and previous <= goal and self._certify_early(lowest, highest, largest):
-                return
+            if settled and previous <= goal:
+                if self._certify_early(lowest, highest, largest):
+                    return
+                continue  # the policy is lost, so that the next sweep must improve
             is_slow = span > _PROGRESS * last_span or _is_slow(span, previous, count, goal)
             slow_rounds, last_span = slow_rounds + 1 if is_slow else 0, span
             if slow_rounds == _SLOW_ROUNDS:
@@ -271,6 +275,7 @@ class PolicySearch:
             self._found, self.ended = solution, True
             return True
         self._take_memory()
+        self._operator.shift(self.values, 0.0)  # pinned states got their own values
         return False
 
 
@@ -306,7 +311,7 @@ def _is_slow(before: float, after: float, num_sweeps: int, goal: float) -> bool:
     if num_sweeps == 0 or not before > 0 or after <= goal:
         return False
     rate = min((after / before) ** (1 / num_sweeps), 1 - 1e-9)
-    return math.log(goal / after) / math.log(rate) > _SLOW
+    return (math.log(goal) - math.log(after)) / math.log(rate) > _SLOW
 
 
 def _undiscounted(
@@ -341,7 +346,7 @@ def _undiscounted(
             )
             exhausted = change <= operator.errors.rounding(largest)
             if solution.converged or exhausted or sweeps >= max_sweeps:
-                warn_if_short(solution, tolerance, stacklevel=4)
+                warn_if_short(solution, tolerance)
                 return solution
             target = change * min(0.5, max(1e-3, 0.5 * tolerance / solution.error_bound))
         rows = chosen_rows(operator, chosen, reuse=rows)
@@ -349,7 +354,7 @@ def _undiscounted(
             values,
             out,
             discount=1.0,
-            num_sweeps=_UNDISCOUNTED_AT_A_TIME,
+            num_sweeps=min(_UNDISCOUNTED_AT_A_TIME, max_sweeps - sweeps - 1),
             small_enough=0.1 * change,
         )[0]
 

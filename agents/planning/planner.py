@@ -78,7 +78,7 @@ class AbstractPlanner(AbstractAgent):
 
     Raises:
         ValueError: The environment tells no model, or a hyper-parameter is out of range.
-        TypeError: A keyword is no hyper-parameter.
+        TypeError: A keyword is no hyper-parameter, or ``model`` no `TabularMDP`.
     """
 
     mdp: TabularMDP | None
@@ -161,16 +161,16 @@ class AbstractPlanner(AbstractAgent):
             episode_start: (B,) where an episode begins and the clock starts again.
             deterministic: Planners have no other way.
             action_mask: (A,) or (B, A) which actions are allowed; where the best is not, the best
-                of those that are is taken, by the action values.
+                of those that are is taken, by the action values (`BackwardInduction`: of time 0).
 
         Raises:
-            ValueError: Nothing has been planned, an observation is outside the space, or no action
-                is allowed.
+            ValueError: Nothing has been planned, an observation is outside the space, no action
+                is allowed, or the state is no number of steps.
         """
         solution = self._solution_or_raise()
         numbers, is_batch = batch_of_states(self._observations, observation)
         states = self._state_of_observation[numbers]
-        clock = _clock(state, episode_start, len(states))
+        clock = _clock(state if self._keeps_time else None, episode_start, len(states))
         chosen = self._actions(states, clock)
         if action_mask is not None:
             mask = mask_of_batch(action_mask, (len(states), solution.action_values.shape[1]))
@@ -204,19 +204,31 @@ class AbstractPlanner(AbstractAgent):
     def load(cls, path: str | os.PathLike[str], env: EnvLike | None = None) -> Self:
         """Read what `save` wrote (see `AbstractAgent`)."""
         arrays, header = read_arrays(path, expected_format=_FORMAT)
-        if header["agent"] != cls.name:
-            raise ValueError(f"expected a {cls.name} agent, got {path} of {header['agent']}")
+        made = None if env is None else make_env(env)
+        try:
+            if header["agent"] != cls.name:
+                raise ValueError(f"expected a {cls.name} agent, got {path} of {header['agent']}")
+            return cls._restored(arrays, header, made)
+        except (KeyError, TypeError) as error:  # a field too few or too many, or of another type
+            raise ValueError(f"expected a planner in {os.fspath(path)}, got {error!r}") from error
+
+    @classmethod
+    def _restored(
+        cls,
+        arrays: dict[str, NDArray[Any]],
+        header: dict[str, Any],
+        env: gymnasium.Env[Any, Any] | None,
+    ) -> Self:
         observation_space = space_from_json(header["observation_space"])
         action_space = space_from_json(header["action_space"])
-        made = None if env is None else make_env(env)
         mdp = None
-        if made is not None:
-            check_same_space("observation", observation_space, made.observation_space)
-            check_same_space("action", action_space, made.action_space)
-            mdp = TabularMDP.from_env(made)
+        if env is not None:
+            check_same_space("observation", observation_space, env.observation_space)
+            check_same_space("action", action_space, env.action_space)
+            mdp = TabularMDP.from_env(env)
         config = config_from_json(cls.Config, header["config"])
         agent = cls.__new__(cls)
-        agent._set_up(made, observation_space, action_space, mdp, config, header["seed"])
+        agent._set_up(env, observation_space, action_space, mdp, config, header["seed"])
         agent._state_of_observation = arrays.pop("state_of_observation")
         if header["solution"] is not None:
             fields: dict[str, Any] = {**header["solution"], **arrays}
@@ -272,6 +284,9 @@ class AbstractPlanner(AbstractAgent):
 
 
 def _check_sizes(mdp: TabularMDP, observations: StateIndex, actions: spaces.Discrete) -> None:
+    model: object = mdp
+    if not isinstance(model, TabularMDP):
+        raise TypeError(f"expected a TabularMDP as model, got {type(model).__name__}")
     found = (mdp.num_observations, mdp.num_actions)
     expected = (observations.num_states, int(actions.n))
     if found != expected:
@@ -294,7 +309,13 @@ def _first_states(mdp: TabularMDP) -> Ints:
 def _clock(state: Any, episode_start: NDArray[np.bool_] | None, size: int) -> Ints:
     if state is None:
         return np.zeros(size, dtype=np.int64)
-    clock = np.broadcast_to(np.asarray(state, dtype=np.int64), (size,)).copy()
+    given = np.asarray(state)
+    whole = given.dtype.kind in "iu" and bool((given >= 0).all())
+    if not whole or given.shape not in ((), (1,), (size,)):
+        raise ValueError(
+            f"expected the steps taken as state, one number of at least 0 or {size}, got {state!r}"
+        )
+    clock = np.broadcast_to(given.astype(np.int64), (size,)).copy()
     if episode_start is not None:
         clock[np.broadcast_to(episode_start, (size,))] = 0
     return clock

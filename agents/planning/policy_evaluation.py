@@ -27,14 +27,15 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike, NDArray
 
+from ...envs.arguments import real_array, whole_number
 from ...envs.mdp import TabularMDP
 from .bellman_operator import BellmanOperator, check_planner_arguments
 from .certificate import greedy_policy, warn_if_short
 from .end_components import ending_pairs
-from .error_bounds import BackupErrors
+from .error_bounds import UNIT_ROUNDING, BackupErrors
 from .linear_solve import PolicySystem
 from .policy_rows import PolicyRows
-from .resting_places import negligible_reward
+from .resting_places import negligible_rewards
 from .row_selection import mixed_rows
 from .solution import Solution, SweepWatcher, watch
 
@@ -91,8 +92,8 @@ def policy_evaluation(
     check_planner_arguments(mdp, discount=discount, tolerance=tolerance, max_sweeps=max_sweeps)
     if method not in ("solve", "sweeps"):
         raise ValueError(f"expected method 'solve' or 'sweeps', got {method!r}")
-    if horizon is not None and horizon < 0:
-        raise ValueError(f"expected a horizon of at least 0 or None, got {horizon}")
+    if horizon is not None:
+        horizon = whole_number(horizon, "a horizon", least=0)
     operator = BellmanOperator.of(mdp, discount, optimal=False)
     weights = action_probabilities(mdp, policy)
     if horizon is not None:
@@ -134,7 +135,7 @@ def action_probabilities(mdp: TabularMDP, policy: ArrayLike) -> Float64[Floats, 
         weights = np.zeros((num_states, num_actions))
         weights[np.arange(num_states), given] = 1.0
     elif given.shape == (num_states, num_actions):
-        weights = given.astype(np.float64)
+        weights = real_array(given, "a policy").astype(np.float64)
         bad = ~((weights >= 0).all(axis=1) & (np.abs(weights.sum(axis=1) - 1) <= 1e-8))
         if bad.any():
             state = int(np.argmax(bad))
@@ -180,8 +181,8 @@ class _Problem:
     def bound(self, lowest: float, highest: float, largest: float) -> float:
         """Largest error of values that a backup changes by these."""
         if self.discount == 1:
-            rounding = self.errors.rounding(largest)
-            return (max(-lowest, highest, 0.0) + rounding) * self._stretch
+            change = max(-lowest, highest)
+            return (change + self.errors.allowance(change, largest)) * self._stretch
         lower, upper = self.errors.offsets(lowest, highest, largest)
         return max(-lower, upper)
 
@@ -254,7 +255,7 @@ def _without_idle(operator: BellmanOperator, weights: Floats) -> Floats:
     ends = ending_pairs(mdp).reshape(weights.shape) & (weights > 0)
     open_[component[ends.any(axis=1)]] = True
     idle = ~open_[component]
-    earns = idle & (np.abs(rows.rewards) > negligible_reward(mdp))
+    earns = idle & (np.abs(rows.rewards) > _negligible(operator, weights))
     if earns.any():
         state = int(np.argmax(earns))
         raise ValueError(
@@ -263,6 +264,16 @@ def _without_idle(operator: BellmanOperator, weights: Floats) -> Floats:
             f"discount below 1, or a horizon)"
         )
     return np.where(idle[:, None], 0.0, weights)
+
+
+def _negligible(operator: BellmanOperator, weights: Floats) -> Floats:
+    """(S,) the policy's expected rewards up to this size may be 0 but for rounding."""
+    used = np.count_nonzero(weights, axis=1)
+    sizes = (weights * np.abs(operator.rewards).reshape(weights.shape)).sum(axis=1)
+    own = (weights * negligible_rewards(operator.mdp).reshape(weights.shape)).sum(axis=1)
+    mixing = np.where(used > 1, 2 * UNIT_ROUNDING * used * sizes, 0.0)
+    total: Floats = own + mixing
+    return total
 
 
 def _cut_off(
@@ -284,7 +295,7 @@ def _cut_off(
         change = max(-lowest, highest)
         watch(on_sweep, sweep, values, change, np.inf if sweep < horizon else error)
     solution = _solution(operator, values, horizon, change, error, tolerance, ahead=before)
-    warn_if_short(solution, tolerance, stacklevel=4)
+    warn_if_short(solution, tolerance)
     return solution
 
 

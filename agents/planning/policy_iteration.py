@@ -111,7 +111,8 @@ def improve_policies(
     Greedy actions see one step ahead, so that in a long chain a better end is found a few states
     farther with each policy. Sweeps of value iteration from the policy's values, to and fro,
     carry the news on before the next policy is chosen. Should a policy chosen so ever be worse
-    than the last somewhere, no more is looked ahead: from there each is better than the last.
+    than the last somewhere, no more is looked ahead: from there each is better than the last, but
+    for the errors of its values. Should these ever bring a policy back, it is the last.
 
     Args:
         operator: The operator; at discount 1 the first policy must end with certainty.
@@ -129,6 +130,7 @@ def improve_policies(
     rows: PolicyRows | None = None
     factorise: bool | None = None
     last = np.full_like(values, -np.inf)
+    seen: set[int] = set()
     for improvement in range(1, max_improvements + 1):
         rows = chosen_rows(operator, chosen, reuse=rows)
         system = PolicySystem(rows, operator.discount, factorise=factorise)
@@ -137,13 +139,15 @@ def improve_policies(
         if (values < last - noise).any() or not (values > last).any():
             look_ahead = 0
         lowest, highest, largest = operator.improve(values, out, better_rows)
-        _, upper = operator.errors.offsets(0.0, highest, largest)
+        lower, upper = operator.errors.offsets(lowest, highest, largest)
         index, change = sweeps_before + improvement, max(-lowest, highest)
-        watch(on_sweep, index, values, change, max(upper, 0.0))
+        watch(on_sweep, index, values, change, max(-lower, upper))
         better = out > rows.backup(values, operator.discount) + noise
         if operator.pinned is not None:
             better[operator.pinned] = False
-        if not better.any():
+        before = len(seen)
+        seen.add(hash(chosen.tobytes()))
+        if not better.any() or len(seen) == before:
             break
         chosen[better] = better_rows[better]
         if look_ahead:

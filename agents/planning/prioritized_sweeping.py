@@ -81,7 +81,8 @@ def prioritized_sweeping(
     while True:
         sweeps += 1
         top = queue.back_up(values, mdp.num_states, target)
-        watch(on_sweep, sweeps, values, top, top / shrink if shrink > 0 else np.inf)
+        largest = float(np.abs(values).max())
+        watch(on_sweep, sweeps, values, top, operator.errors.offsets(-top, top, largest)[1])
         if top > target and sweeps < max_sweeps:
             continue
         solution = certify(
@@ -91,7 +92,7 @@ def prioritized_sweeping(
             sweeps=sweeps,
             tolerance=tolerance,
         )
-        exhausted = target <= operator.errors.rounding(float(np.abs(values).max())) / 4
+        exhausted = target <= operator.errors.rounding(largest) / 4
         if solution.converged or exhausted or sweeps >= max_sweeps:
             warn_if_short(solution, tolerance)
             return solution

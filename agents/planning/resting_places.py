@@ -29,6 +29,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -38,13 +39,18 @@ from ...envs.mdp import TabularMDP
 from .end_components import ending_pairs, maximal_end_components, steps_towards
 from .error_bounds import UNIT_ROUNDING
 
-__all__ = ["RestingPlaces", "negligible_reward"]
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["RestingPlaces", "negligible_rewards"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_AVERAGE_SWEEPS = 20_000
+_SWEEPS = 1_000  # of relative value iteration, before a linear program is asked
+_MOST_SWEEPS = 20_000  # where that would be too large
+_LARGE = 20_000  # pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +84,7 @@ class RestingPlaces:
             ValueError: Some state's optimal total reward is infinite or does not exist; the
                 message names it.
         """
-        nothing = negligible_reward(mdp)
+        nothing = negligible_rewards(mdp)
         ends = ending_pairs(mdp)
         usable = (np.diff(mdp.row_starts) > 0) & ~ends
         labels = np.full(mdp.num_states, -1, dtype=np.int64)
@@ -148,10 +154,18 @@ class RestingPlaces:
         return policy
 
 
-def negligible_reward(mdp: TabularMDP) -> float:
-    """Expected rewards up to this size may be a sum that is 0 but for rounding."""
-    longest = int(np.diff(mdp.row_starts).max())
-    return 2 * (longest - 1) * UNIT_ROUNDING * float(np.abs(mdp.rewards).max())
+def negligible_rewards(mdp: TabularMDP) -> Float64[Floats, " pairs"]:
+    """(S * A,) expected rewards up to this size may be sums that are 0 but for rounding.
+
+    It goes by the pair's own rewards: a small one counts, however large those of others are.
+    """
+    lengths = np.diff(mdp.row_starts)
+    filled = np.flatnonzero(lengths)
+    sizes = np.zeros(len(lengths))
+    sizes[filled] = np.add.reduceat(
+        mdp.probabilities * np.abs(mdp.rewards), mdp.row_starts[filled]
+    )
+    return np.where(lengths > 1, 2 * UNIT_ROUNDING * lengths * sizes, 0.0)
 
 
 def _way_out(mdp: TabularMDP, ends: Bools, labels: Ints) -> Ints:
@@ -171,18 +185,24 @@ def _way_out(mdp: TabularMDP, ends: Bools, labels: Ints) -> Ints:
 
 
 def _refuse_gains(
-    mdp: TabularMDP, rewards: Floats, usable: Bools, labels: Ints, nothing: float
+    mdp: TabularMDP, rewards: Floats, usable: Bools, labels: Ints, nothing: Floats
 ) -> None:
     """Raise where an end component that is no resting place does not lose on average."""
-    if not (rewards[usable] > nothing).any():
+    gains = rewards > nothing
+    if not gains[usable].any():
         return  # no pair gains: what is left, without resting places, loses
     node = _joined(labels)
-    components, inside = maximal_end_components(mdp, usable, node)
-    for component in range(int(components.max(initial=-1)) + 1):
-        states = components == component
-        pairs = inside & np.repeat(states, mdp.num_actions)
-        if (rewards[pairs] > nothing).any():
-            _refuse_gain(mdp, rewards, np.flatnonzero(pairs), node)
+    components, stays = maximal_end_components(mdp, usable, node)
+    pairs = np.flatnonzero(stays)
+    states = pairs // mdp.num_actions
+    order = np.lexsort((node[states], components[states]))  # by component, and by node in each
+    cuts = np.flatnonzero(np.diff(components[states[order]])) + 1
+    matrix = mdp.continuation_matrix()
+    for inside in np.split(pairs[order], cuts):
+        if gains[inside].any():
+            home = node[inside // mdp.num_actions]
+            component = _Component.of(matrix[inside], rewards[inside], home, node)
+            _refuse_gain(component, int(inside[0]) // mdp.num_actions)
 
 
 def _joined(labels: Ints) -> Ints:
@@ -191,30 +211,96 @@ def _joined(labels: Ints) -> Ints:
     return np.unique(apart, return_inverse=True)[1].astype(np.int64)
 
 
-def _refuse_gain(mdp: TabularMDP, rewards: Floats, pairs: Ints, node: Ints) -> None:
-    matrix = mdp.continuation_matrix()[pairs]
-    home = node[pairs // mdp.num_actions]
-    order = np.argsort(home, kind="stable")
-    matrix, home, pairs = matrix[order], home[order], pairs[order]
-    first = np.flatnonzero(np.concatenate(([True], np.diff(home) > 0)))
-    nodes = home[first]
-    bias = np.zeros(int(node.max()) + 1)
-    state = int(pairs[0]) // mdp.num_actions
-    for _ in range(_AVERAGE_SWEEPS):
-        # half a step of standing still makes a periodic chain converge
-        pair_values = rewards[pairs] + matrix @ bias[node]
-        change = np.maximum.reduceat(pair_values, first) - bias[nodes]
-        if change.min() > 0:
-            raise ValueError(
-                f"discount 1: expected finite total rewards, got state {state}, from which a "
-                f"policy earns at least {change.min():.3g} a step for ever: its value is plus "
-                f"infinity (use a discount below 1, or backward_induction)"
-            )
-        if change.max() < 0:
-            return
-        bias[nodes] += 0.5 * change
-        bias[nodes] -= bias[nodes[0]]
-    raise ValueError(
-        f"discount 1: expected total rewards that settle, got state {state}, from which a policy "
-        f"can go round for ever with gains and losses that cancel: its total has no limit"
-    )
+def _refuse_gain(component: _Component, state: int) -> None:
+    sign = component.sign_of_gain()
+    if sign > 0:
+        raise ValueError(
+            f"discount 1: expected finite total rewards, got state {state}, from which a policy "
+            f"earns reward on average for ever: its value is plus infinity (use a discount below "
+            f"1, or backward_induction)"
+        )
+    if sign == 0:
+        raise ValueError(
+            f"discount 1: expected total rewards that settle, got state {state}, from which a "
+            f"policy can go round for ever with gains and losses that cancel: its total has no "
+            f"limit"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Component:
+    """The pairs of an end component, in the order of their nodes (states, or resting places).
+
+    Attributes:
+        rewards: (P,) expected rewards, as shares of the greatest.
+        matrix: (P, N) probabilities of the next node.
+        first: (N,) the first pair of each node.
+        noise: How far rounding can move a change, for a bias of at most 1.
+    """
+
+    rewards: Float64[Floats, " pairs"]
+    matrix: csr_array[np.float64]
+    first: Int64[Ints, " nodes"]
+    noise: float
+
+    @classmethod
+    def of(
+        cls, ahead: csr_array[np.float64], rewards: Floats, home: Ints, node: Ints
+    ) -> _Component:
+        from scipy.sparse import csr_array
+
+        nodes, first = np.unique(home, return_index=True)
+        rows = np.repeat(np.arange(len(home)), np.diff(ahead.indptr))
+        there = np.searchsorted(nodes, node[ahead.indices])
+        matrix = csr_array((ahead.data, (rows, there)), shape=(len(home), len(nodes)))
+        longest = int(np.diff(ahead.indptr).max())
+        scale = float(np.abs(rewards).max())
+        noise = (4 * longest + 8) * UNIT_ROUNDING
+        return cls(rewards / scale, matrix, first.astype(np.int64), noise)
+
+    def sign_of_gain(self) -> int:
+        """Of the best average reward: 1, -1, or 0 where it is 0 or too near to tell."""
+        bias = np.zeros(len(self.first))
+        small = len(self.rewards) <= _LARGE
+        for _ in range(_SWEEPS if small else _MOST_SWEEPS):
+            change, sign = self._change(bias)
+            if sign:
+                return sign
+            bias += 0.5 * change  # half a step makes a periodic chain converge
+            bias -= bias[0]
+        if not small:
+            return 0
+        gain, bias = self._solve_program()
+        _, sign = self._change(bias)
+        return sign if sign or gain < 1e-9 else 1
+
+    def _change(self, bias: Floats) -> tuple[Floats, int]:
+        """What a backup adds to the bias, and the sign of the gain if that proves it (Odoni)."""
+        values = self.rewards + self.matrix @ bias
+        change: Floats = np.maximum.reduceat(values, self.first) - bias
+        noise = self.noise * (1 + float(np.abs(bias).max()))
+        return change, int(change.min() > noise) - int(change.max() < -noise)
+
+    def _solve_program(self) -> tuple[float, Floats]:
+        """The least g with ``g + h >= r + P h`` for some h, which is the gain, and that h.
+
+        Sweeps take the square of its length to mix a long cycle.
+        """
+        from scipy.optimize import linprog
+        from scipy.sparse import csr_array, hstack
+
+        count = len(self.first)
+        own = np.repeat(np.arange(count), np.diff(np.append(self.first, len(self.rewards))))
+        here = csr_array((np.ones(len(own)), (np.arange(len(own)), own)), shape=self.matrix.shape)
+        gain_column = csr_array(np.full((len(own), 1), -1.0))
+        program: Any = linprog(  # type: ignore[call-overload]  # sparse constraints are allowed
+            np.concatenate(([1.0], np.zeros(count))),
+            A_ub=hstack([gain_column, self.matrix - here]).tocsr(),
+            b_ub=-self.rewards,
+            bounds=[(None, None), (0, 0), *[(None, None)] * (count - 1)],
+            method="highs",
+            options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+        )
+        if program.x is None:
+            return 0.0, np.zeros(count)
+        return float(program.x[0]), program.x[1:]

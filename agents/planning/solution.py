@@ -25,7 +25,9 @@ class Sweep:
         index: Counted from 1.
         state_values: (S,) a read-only view of the values after the pass, valid during the call.
         residual: Largest change of a value in this pass.
-        error_bound: Proven bound of the distance to the solution, infinite while there is none.
+        error_bound: Proven bound of the error that the planner's solution would have if it stopped
+            here, infinite while there is none. That solution's values are these moved by a
+            constant, and states that only endings enter, which stand at 0 here, get their own.
     """
 
     index: int

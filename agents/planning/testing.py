@@ -188,14 +188,17 @@ def check_refusals(planner: Planner, mdp: TabularMDP) -> None:
     """Arguments that mean nothing are refused before anything is computed."""
     half: dict[str, object] = {"discount": 0.5}
     wrong: list[tuple[object, dict[str, object], type[Exception]]] = [
-        (mdp.to_dict(), half, TypeError),
+        ("FrozenLake-v1", half, TypeError),
         (mdp, {"discount": 1.5}, ValueError),
         (mdp, {"discount": -0.1}, ValueError),
         (mdp, {"discount": float("nan")}, ValueError),
         (mdp, {"discount": "0.9"}, TypeError),
         (mdp, {**half, "tolerance": 0.0}, ValueError),
         (mdp, {**half, "tolerance": float("nan")}, ValueError),
+        (mdp, {**half, "tolerance": "1"}, TypeError),
         (mdp, {**half, "max_sweeps": 0}, ValueError),
+        (mdp, {**half, "max_sweeps": 1.5}, TypeError),
+        (mdp, {**half, "initial_values": ["a"] * mdp.num_states}, TypeError),
         (mdp, {**half, "initial_values": np.zeros(mdp.num_states + 1)}, ValueError),
         (mdp, {**half, "initial_values": np.full(mdp.num_states, np.nan)}, ValueError),
     ]

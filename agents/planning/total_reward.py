@@ -99,12 +99,13 @@ def certify_total_reward(
             continue
         steps, ahead = found
         growth = ahead - steps[:, None]
-        drop = -float(growth[near].max(initial=-1.0)) - 1e-12 * float(steps.max())
+        noise = operator.errors.relative_rounding * float(steps.max())
+        drop = -float(growth[near].max(initial=-1.0)) - noise
         if drop <= 0:
             continue
         epsilon = size / drop
         others = ~near & live[:, None] & np.isfinite(action_values)
-        if (epsilon * growth[others] <= slack[others]).all():
+        if (epsilon * (growth[others] + noise) <= slack[others]).all():
             return TotalRewardCertificate(epsilon * float(steps.max(initial=1.0)), theta)
     return TotalRewardCertificate(np.inf, 0.0)
 

@@ -147,6 +147,6 @@ def _undiscounted(
         )
         exhausted = change <= operator.errors.rounding(largest)
         if solution.converged or exhausted or sweeps == max_sweeps:
-            warn_if_short(solution, tolerance, stacklevel=4)
+            warn_if_short(solution, tolerance)
             return solution
         target = change * min(0.5, max(1e-3, 0.5 * tolerance / solution.error_bound))

@@ -55,6 +55,7 @@ def optimal_values(mdp, discount):
 
 
 def largest_error(values, truth):
-    """The largest distance of floats from fractions, exactly rounded up a little."""
-    errors = [abs(Fraction(float(a)) - b) for a, b in zip(values, truth, strict=True)]
-    return float(max(errors))
+    """The largest distance of floats from fractions, rounded up to a float."""
+    error = max(abs(Fraction(float(a)) - b) for a, b in zip(values, truth, strict=True))
+    nearest = float(error)
+    return nearest if Fraction(nearest) >= error else float(np.nextafter(nearest, np.inf))

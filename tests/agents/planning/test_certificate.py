@@ -1,5 +1,7 @@
 """Certificates do not trust: wrong values get bounds that cover how wrong they are."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -76,3 +78,43 @@ def test_certifying_does_not_warn():
         warnings.simplefilter("error")
         solution = certify(operator, np.zeros(20), method="guess", sweeps=1, tolerance=1e-8)
     assert not solution.converged
+
+
+WARN = """
+import subprocess
+import sys
+import warnings
+from functools import partial
+from gymagine.agents.planning import *
+from gymagine.envs.garnet import garnet
+from gymagine.envs.mdp import TabularMDP
+
+model = garnet(20, 2, 3, seed=0)
+planners = [value_iteration, partial(value_iteration, gauss_seidel=True), policy_iteration,
+            modified_policy_iteration, prioritized_sweeping, linear_programming, solve]
+calls = [partial(p, model, discount=d, tolerance=1e-300, max_sweeps=3)
+         for p in planners for d in (0.5, 0.99)]
+calls += [partial(policy_evaluation, model, [0] * 20, discount=0.5, tolerance=1e-300, **more)
+          for more in ({}, {"method": "sweeps"}, {"horizon": 3})]
+ends = TabularMDP.from_outcomes([[[(0.9, 0, -1.0, False), (0.1, 0, -1.0, True)]]])
+calls += [partial(p, ends, discount=1.0, tolerance=1e-300, max_sweeps=3) for p in planners]
+calls += [ValueIteration("FrozenLake-v1", max_sweeps=1).learn]
+for call in calls:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()  # here
+    for warning in caught:
+        print(warning.filename, warning.lineno)
+"""
+
+
+def test_warnings_name_the_line_of_the_caller(tmp_path):
+    """In a process of its own: the type checks of these tests put frames of theirs between."""
+    script = tmp_path / "caller.py"
+    script.write_text(WARN)
+    seen = subprocess.run(
+        [sys.executable, str(script)], check=True, capture_output=True, text=True, timeout=300
+    ).stdout.splitlines()
+    here = 1 + WARN.splitlines().index("        call()  # here")
+    assert len(seen) > 17
+    assert set(seen) == {f"{script} {here}"}

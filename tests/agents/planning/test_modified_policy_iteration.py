@@ -1,11 +1,13 @@
 """Modified policy iteration where it changes its ways: slow models, large ones, ragged rows."""
 
+import sys
+
 import numpy as np
 import pytest
+from gymagine.agents.planning import bellman_operator
 from gymagine.agents.planning.bellman_operator import BellmanOperator
-from gymagine.agents.planning.modified_policy_iteration import modified_policy_iteration
+from gymagine.agents.planning.modified_policy_iteration import _is_slow, modified_policy_iteration
 from gymagine.agents.planning.policy_iteration import policy_iteration
-from gymagine.agents.planning.solve import solve
 from gymagine.agents.planning.value_iteration import value_iteration
 from gymagine.envs.garnet import garnet
 from gymagine.envs.mdp import TabularMDP
@@ -66,7 +68,7 @@ def true_error(mdp, discount, values):
     return np.abs(best - values).max() / (1 - discount)
 
 
-@pytest.mark.parametrize("goal", [0, 60, 143])
+@pytest.mark.parametrize("goal", [0, 60])
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("discount", [0.9, 0.99, 0.999])
 def test_slow_models_are_solved_in_place(ragged, discount, goal):
@@ -88,18 +90,18 @@ def test_ragged_rows_have_no_common_width():
     assert BellmanOperator.of(garnet(50, 3, 4, seed=0), 0.9).kinds is None
 
 
-@pytest.mark.parametrize("planner", [modified_policy_iteration, value_iteration, solve])
+@pytest.mark.parametrize("planner", [modified_policy_iteration, value_iteration])
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: slippery_grid(140),
-        lambda: slippery_grid(140, slip=0.1),
-        lambda: garnet(12_000, 4, 5, seed=0),
-        lambda: garnet(12_000, 4, 5, seed=0, terminal_share=0.05),
+        lambda: slippery_grid(40),
+        lambda: garnet(1_000, 4, 5, seed=0),
+        lambda: garnet(1_000, 4, 5, seed=0, terminal_share=0.05),
     ],
-    ids=["grid", "drift", "garnet", "garnet-with-ends"],
+    ids=["grid", "garnet", "garnet-with-ends"],
 )
-def test_large_models_with_loops_of_constant_length(planner, build):
+def test_models_with_loops_of_constant_length(planner, build, monkeypatch):
+    monkeypatch.setattr(bellman_operator, "_CONSTANT_FROM", 1)  # as for the largest models
     mdp = build()
     assert isinstance(BellmanOperator.of(mdp, 0.95).sizes[0], tuple)
     solution = planner(mdp, discount=0.95, tolerance=1e-6)
@@ -122,3 +124,16 @@ def test_max_sweeps_is_kept_in_all_phases():
         exact = policy_iteration(mdp, discount=0.999)
         error = np.abs(solution.state_values - exact.state_values).max()
         assert error <= solution.error_bound + exact.error_bound
+
+
+def test_max_sweeps_is_kept_without_discount():
+    mdp = slippery_grid(5)
+    for most in (1, 2, 3, 20):
+        with pytest.warns(RuntimeWarning, match="stopped"):
+            solution = modified_policy_iteration(mdp, discount=1.0, max_sweeps=most)
+        assert solution.sweeps <= most
+
+
+def test_goals_below_any_float_are_far_away():
+    """Of a tolerance of 1e-300: the goal's share of the span is 0 in floats."""
+    assert _is_slow(1e21, 1e20, 8, sys.float_info.min)

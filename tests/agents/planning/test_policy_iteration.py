@@ -84,3 +84,28 @@ def test_initial_values_choose_the_first_policy():
     solution = policy_iteration(mdp, discount=0.99)
     again = policy_iteration(mdp, discount=0.99, initial_values=solution.state_values)
     assert again.sweeps == 1 < solution.sweeps
+
+
+def test_policies_that_come_back_end_the_search():
+    """Rows that sum to 1 + 4e-9 at a discount of 1 - 1e-9: nothing contracts, values mean little.
+
+    Found by chance; the policies went round in a circle of three until the improvements ran out.
+    """
+    rows = [
+        [[(0.43, 0, 0.0, False), (0.57, 1, 1.0, True)], [(1.0, 0, -2.0, False)], []],
+        [
+            [],
+            [(0.46424219474043754, 1, 0.0, False), (0.5357578052595625, 1, 2.0, False)],
+            [(0.9436106559463465, 1, 1.0, False), (0.056389348350491496, 3, -1.0, False)],
+        ],
+        [[(1.0, 0, 1.0, True)], [(1.0, 0, 0.0, True)], [(1.0, 1, -2.0, False)]],
+        [
+            [(0.4492913476198451, 2, 1.0, False), (0.5507086523801549, 2, 2.0, False)],
+            [(0.921750610706413, 2, 0.0, True), (0.07824938929358705, 3, -2.0, False)],
+            [(0.08047927490420648, 3, 0.0, False), (0.9195207250957934, 3, 1.0, False)],
+        ],
+    ]
+    with pytest.warns(RuntimeWarning, match="stopped"):
+        solution = policy_iteration(TabularMDP.from_outcomes(rows), discount=1 - 1e-9)
+    assert solution.sweeps < 50
+    assert solution.error_bound == np.inf

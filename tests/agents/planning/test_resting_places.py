@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from gymagine.agents.planning.policy_evaluation import policy_evaluation
+from gymagine.agents.planning.policy_iteration import policy_iteration
 from gymagine.agents.planning.resting_places import RestingPlaces
 from gymagine.agents.planning.value_iteration import value_iteration
 from gymagine.envs.mdp import TabularMDP
@@ -147,3 +148,42 @@ def test_rewards_that_cancel_but_for_rounding_are_none():
     ]
     solution = value_iteration(model(rows), discount=1.0)
     assert solution.state_values.tolist() == [0.0]
+
+
+def test_small_rewards_count_beside_large_ones(planner):
+    """A loop that costs 1e-6 a step is worth minus infinity, whatever another state earns."""
+    rows = [
+        [[(1.0, 0, 1e12, True)]],
+        [[(0.75, 1, -1e-6, False), (0.25, 1, -2e-6, False)]],
+    ]
+    with pytest.raises(ValueError, match=r"state 1.*minus infinity"):
+        planner(model(rows), discount=1.0)
+    with pytest.raises(ValueError, match=r"state 1.*not finite"):
+        policy_evaluation(model(rows), np.zeros(2, dtype=int), discount=1.0)
+
+
+def cycle(length, gain):
+    """Round and round at a cost of 1, but for one step; all round it earns ``gain``, or -5 out."""
+    rows = [
+        [[(1.0, (state + 1) % length, -1.0, False)], [(1.0, state, -5.0, True)]]
+        for state in range(length)
+    ]
+    rows[length // 2][0] = [(1.0, length // 2 + 1, length - 1 + gain, False)]
+    return model(rows)
+
+
+def test_long_cycles_that_lose_are_finite():
+    """One leaves at once, or walks to the prize, takes it and leaves."""
+    length, gain = 300, -0.5
+    solution = policy_iteration(cycle(length, gain), discount=1.0)
+    steps = (length // 2 - np.arange(length)) % length  # to the prize
+    expected = np.maximum(-5.0, length - 1 + gain - 5.0 - steps)
+    np.testing.assert_allclose(solution.state_values, expected, rtol=0, atol=1e-8)
+    assert solution.converged
+
+
+def test_long_cycles_that_gain_are_refused():
+    with pytest.raises(ValueError, match="plus infinity"):
+        policy_iteration(cycle(300, 1e-3), discount=1.0)
+    with pytest.raises(ValueError, match="settle"):
+        policy_iteration(cycle(300, 0.0), discount=1.0)

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gymagine.agents.planning.modified_policy_iteration import PolicySearch
 from gymagine.agents.planning.policy_iteration import policy_iteration
 from gymagine.agents.planning.solve import solve
 from gymagine.envs.garnet import garnet
 from gymagine.envs.mdp import TabularMDP
+
+from .exact_arithmetic import largest_error, optimal_values
 
 
 def long_chain(length):
@@ -92,3 +95,32 @@ def test_without_discount_small_separators_decide():
     solution = solve(costly, discount=1.0, tolerance=1e-6)
     assert solution.method == "modified-policy-iteration"
     assert solution.converged
+
+
+def test_a_failed_early_proof_loses_no_policy(monkeypatch):
+    """Memory given back for the proof is taken again with nothing in it: it must not be read."""
+    take_memory = PolicySearch._take_memory
+
+    def take_spoiled_memory(search):
+        take_memory(search)
+        search._chosen.fill(10**12)
+
+    monkeypatch.setattr(PolicySearch, "_take_memory", take_spoiled_memory)
+    mdp = TabularMDP.from_outcomes(
+        [
+            [
+                [(1.0, 1, 0.0, False)],
+                [
+                    (0.5, 0, -1.5, False),
+                    (0.25, 1, -1.0, False),
+                    (0.25, 2, -1.0, False),
+                ],
+            ],
+            [[(1.0, 0, -2.0, False)], [(1.0, 0, -2.0, False)]],
+            [[(1.0, 2, 1.0, False)], [(1.0, 2, 0.0, False)]],
+        ]
+    )
+    with pytest.warns(RuntimeWarning, match="stopped"):
+        solution = solve(mdp, discount=0.99, tolerance=1e-14)
+    error = largest_error(solution.state_values, optimal_values(mdp, 0.99))
+    assert error <= solution.error_bound < 1e-10

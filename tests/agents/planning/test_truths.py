@@ -4,6 +4,8 @@ The numbers come from outside this package: closed forms (14/17, 13 steps at -1,
 0.99^5), and dynamic programming and enumeration done with other code for Gymnasium 1.4.0.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 from gymagine.agents.planning.backward_induction import backward_induction
@@ -51,6 +53,7 @@ CAPPED = {  # id: cap, best, greedy of 0.99, uniformly random
 }
 
 
+@cache
 def model(name, **arguments):
     import gymnasium
 

@@ -298,7 +298,7 @@ def test_mistakes_are_found_before_anything_runs(
 
 
 def test_ctrl_c_keeps_what_is_finished_and_the_rerun_goes_on(tmp_path, executed):
-    settings = QUICK | {"total_timesteps": 300_000}
+    settings = QUICK | {"total_timesteps": 100_000}
     hyperparameters = {"q-learning": {"simulator": "stepped"}}
 
     def interrupt_once_it_learns():

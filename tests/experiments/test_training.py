@@ -309,19 +309,19 @@ def interrupt_once_it_learns(folder):
 
 
 def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tmp_path):
-    settings = {"total_timesteps": 300_000, "evaluate_every": 75_000, "evaluation_episodes": 3}
+    settings = {"total_timesteps": 120_000, "evaluate_every": 30_000, "evaluation_episodes": 3}
     settings |= {"simulator": "stepped", "checkpoint_every": 10**6}
     interrupt_once_it_learns(tmp_path)
     result = train("q-learning", "FrozenLake-v1", folder=tmp_path, **settings)
     assert result.status == "interrupted"
     assert RunRecord.open(result.record.folder).status == "interrupted"
     steps = result.agent.num_timesteps
-    assert 0 < steps < 300_000 and steps == result.record.load_agent().num_timesteps
+    assert 0 < steps < 120_000 and steps == result.record.load_agent().num_timesteps
     done = resume(result.record)
-    assert done.status == "finished" and done.agent.num_timesteps == 300_000
-    direct = QLearning("FrozenLake-v1", seed=0, simulator="stepped").learn(300_000)
+    assert done.status == "finished" and done.agent.num_timesteps == 120_000
+    direct = QLearning("FrozenLake-v1", seed=0, simulator="stepped").learn(120_000)
     assert np.array_equal(done.agent.action_values, direct.action_values)
-    assert [point.timesteps // 75_000 for point in done.evaluations] == [0, 1, 2, 3, 4]
+    assert [point.timesteps // 30_000 for point in done.evaluations] == [0, 1, 2, 3, 4]
 
 
 def test_a_larger_budget_goes_on(tmp_path):
@@ -401,8 +401,8 @@ def killed_and_resumed(tmp_path, words, kills):
 
 
 def test_sigkill_changes_nothing(tmp_path):
-    words = ["q-learning", "FrozenLake-v1", "--simulator", "stepped", "--steps", "150000"]
-    words += ["--evaluate-every", "15000", "--checkpoint-every", "3000"]
+    words = ["q-learning", "FrozenLake-v1", "--simulator", "stepped", "--steps", "100000"]
+    words += ["--evaluate-every", "10000", "--checkpoint-every", "3000"]
     killed_and_resumed(tmp_path, [*words, "--evaluation-episodes", "3"], kills=1)
 
 

@@ -41,13 +41,13 @@ def statistics(learner, world, simulator, budget):
     [
         (QLearning, "FrozenLake-v1", 1_500),
         (SARSA, "FrozenLake-v1", 1_500),
-        (MonteCarlo, "FrozenLake-v1", 1_500),
-        (TDPrediction, "FrozenLake-v1", 1_500),
         (QLearning, "Taxi-v4", 800),
-        (SARSA, "CliffWalking-v1", 800),
         (MonteCarlo, "Blackjack-v1", 400),
         (TDPrediction, "gymagine/RiverSwim-v0", 1_500),
-        (QLearning, "gymagine/RiverSwim-v0", 1_500),
+        pytest.param(MonteCarlo, "FrozenLake-v1", 1_500, marks=pytest.mark.slow),
+        pytest.param(TDPrediction, "FrozenLake-v1", 1_500, marks=pytest.mark.slow),
+        pytest.param(SARSA, "CliffWalking-v1", 800, marks=pytest.mark.slow),
+        pytest.param(QLearning, "gymagine/RiverSwim-v0", 1_500, marks=pytest.mark.slow),
     ],
 )
 def test_both_ways_of_learning_have_one_distribution(learner, world, budget):

@@ -39,7 +39,7 @@ class VectorTransitions:
         terminated: (N,) whether the step ended the episode.
         truncated: (N,) whether a cap cut the episode.
         next_observations: A batch: where each step led to, also where it was the last.
-        infos: What the environment said of the steps.
+        infos: What the environment said of the steps, as a dictionary or a list of one each.
         begun: (N,) which copies are at the beginning of an episode now.
         first_observations: A batch, to be read where ``begun``.
         first_infos: What the environment said of the beginnings.
@@ -50,16 +50,18 @@ class VectorTransitions:
     terminated: Bool[Bools, " copies"]
     truncated: Bool[Bools, " copies"]
     next_observations: Any
-    infos: dict[str, Any]
+    infos: Any
     begun: Bool[Bools, " copies"]
     first_observations: Any
-    first_infos: dict[str, Any]
+    first_infos: Any
 
     def info(self, copy: int) -> dict[str, Any]:
         """What the environment said of one copy's step."""
-        if self.begun[copy] and "final_info" in self.infos:
-            return info_of_copy(self.infos["final_info"], copy)
-        return info_of_copy(self.infos, copy)
+        own = info_of_copy(self.infos, copy)
+        if self.begun[copy] and self.infos is self.first_infos:  # which are of the beginning
+            final: dict[str, Any] = own.get("final_info", {})
+            return final
+        return own
 
 
 class VectorSteps:
@@ -79,7 +81,7 @@ class VectorSteps:
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         mode = env.metadata.get("autoreset_mode")
-        if not isinstance(mode, AutoresetMode | str):
+        if mode not in (*AutoresetMode, *(known.value for known in AutoresetMode)):
             raise ValueError(
                 "expected a vector environment that declares metadata['autoreset_mode'], got "
                 f"{mode!r} in {env}"
@@ -88,14 +90,16 @@ class VectorSteps:
         self.autoreset_mode = AutoresetMode(mode)
         self.waiting = np.zeros(env.num_envs, dtype=np.bool_)
 
-    def reset(self, seed: int | Sequence[int] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, seed: int | Sequence[int] | None = None) -> tuple[Any, Any]:
         """The first observations of an episode in every copy, and the infos."""
         self.waiting[:] = False
         return self.env.reset(seed=seed)  # type: ignore[arg-type]  # a sequence serves as a list
 
     def step(self, actions: Any) -> VectorTransitions:
         """Step every copy, and reset those that ended where the environment leaves it to us."""
-        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        observations, *outcome, infos = self.env.step(actions)
+        rewards = np.array(outcome[0], dtype=np.float64)  # copies: a reset may write over them
+        terminated, truncated = (np.array(flags, dtype=np.bool_) for flags in outcome[1:])
         taken = ~self.waiting
         ended = (terminated | truncated) & taken
         begun, following, first, first_infos = ended, observations, observations, infos
@@ -103,15 +107,15 @@ class VectorSteps:
             begun, self.waiting = self.waiting, ended
         elif ended.any():
             if self.autoreset_mode is AutoresetMode.SAME_STEP:
-                following = self._with_final(observations, infos["final_obs"], ended)
+                following = self._with_final(observations, infos, ended)
             else:
                 following = deepcopy(observations)  # a reset may write over them
                 first, first_infos = self.env.reset(options={"reset_mask": ended.copy()})
         return VectorTransitions(
             taken=taken,
-            rewards=np.asarray(rewards, dtype=np.float64),
-            terminated=np.asarray(terminated, dtype=np.bool_),
-            truncated=np.asarray(truncated, dtype=np.bool_),
+            rewards=rewards,
+            terminated=terminated,
+            truncated=truncated,
             next_observations=following,
             infos=infos,
             begun=begun,
@@ -119,20 +123,30 @@ class VectorSteps:
             first_infos=first_infos,
         )
 
-    def _with_final(self, observations: Any, final: Any, ended: Bools) -> Any:
+    def _with_final(self, observations: Any, infos: Any, ended: Bools) -> Any:
         rows = list(iterate(self.env.observation_space, observations))
         for copy in np.flatnonzero(ended).tolist():
-            rows[copy] = final[copy]
+            own = info_of_copy(infos, copy)
+            if "final_obs" not in own:
+                raise ValueError(
+                    f"expected infos['final_obs'] of copy {copy}, whose episode ended in a step "
+                    f"that began the next one, got none from {self.env}"
+                )
+            rows[copy] = own["final_obs"]
         space = self.env.single_observation_space
         out: Any = create_empty_array(space, n=len(rows), fn=np.zeros)
         return concatenate(space, rows, out)
 
 
-def info_of_copy(infos: dict[str, Any], copy: int) -> dict[str, Any]:
+def info_of_copy(infos: Any, copy: int) -> dict[str, Any]:
     """One copy's share of a vector environment's infos.
 
-    Gymnasium keeps ``infos[key]`` for all copies, and in ``infos["_" + key]`` whose are set.
+    Gymnasium keeps ``infos[key]`` for all copies, and in ``infos["_" + key]`` whose are set; after
+    its wrapper ``DictInfoToList`` each copy has a dictionary. What is not given copy by copy is
+    said of all of them.
     """
+    if isinstance(infos, list):
+        return dict(infos[copy])
     own: dict[str, Any] = {}
     for key, values in infos.items():
         if key.startswith("_") and key[1:] in infos:
@@ -140,5 +154,14 @@ def info_of_copy(infos: dict[str, Any], copy: int) -> dict[str, Any]:
         present = infos.get(f"_{key}")
         if present is not None and not present[copy]:
             continue
-        own[key] = info_of_copy(values, copy) if isinstance(values, dict) else values[copy]
+        own[key] = info_of_copy(values, copy) if isinstance(values, dict) else _share(values, copy)
     return own
+
+
+def _share(values: Any, copy: int) -> Any:
+    if isinstance(values, str):
+        return values
+    try:
+        return values[copy]
+    except (TypeError, IndexError):  # a number, or not one for each copy
+        return values

@@ -148,6 +148,8 @@ def restore(env: gymnasium.Env[Any, Any], state: dict[str, Any]) -> None:
     if expected != found:
         raise ValueError(f"expected the layers {expected}, got {found}")
     for layer, saved in zip(layers, state["layers"], strict=True):
+        if set(saved["values"]) != set(_attributes(layer) or ()):
+            raise ValueError(f"expected what {layer} remembers, got {sorted(saved['values'])}")
         for name, value in saved["values"].items():
             setattr(layer, name, decode_value(value))
         if saved["age"] is not None:

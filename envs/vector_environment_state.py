@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from .environment_state import (
     capture,
@@ -14,13 +14,14 @@ from .environment_state import (
     decode_value,
     encode_generator,
     encode_value,
+    moment,
     restore,
 )
 from .tabular_vector_env import TabularVectorEnv
 
-__all__ = ["capture_vector", "restore_vector"]
+__all__ = ["capture_vector", "moment_of_copies", "restore_vector"]
 
-_FORMAT = "gymagine-vector-environment-state-1"
+_FORMAT = "gymagine-vector-environment-state-2"
 _SYNC = ("_env_obs", "_rewards", "_terminations", "_truncations", "_autoreset_envs")
 _TABULAR = ("states", "_clock", "_elapsed", "_ended", "_uniforms", "_used", "_seeds")
 
@@ -37,22 +38,35 @@ def capture_vector(env: VectorEnv[Any, Any, Any]) -> dict[str, Any] | None:
     if type(env) is TabularVectorEnv:
         generators = [encode_generator(generator) for generator in env._generators]
         values = {name: encode_value(getattr(env, name)) for name in _TABULAR}
-        return {
-            "format": _FORMAT,
-            "type": "TabularVectorEnv",
-            "values": values,
-            "copies": generators,
-        }
+        return _state(env, values, generators)
     if type(env) is SyncVectorEnv:
         copies = [_without_action_space(capture(copy)) for copy in env.envs]
         try:
             values = {name: encode_value(getattr(env, name)) for name in _SYNC}
         except TypeError:
             return None
-        if any(copy is None for copy in copies):
-            return None
-        return {"format": _FORMAT, "type": "SyncVectorEnv", "values": values, "copies": copies}
+        return None if None in copies else _state(env, values, copies)
     return None
+
+
+def _state(
+    env: TabularVectorEnv | SyncVectorEnv, values: dict[str, Any], copies: list[Any]
+) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "type": type(env).__name__,
+        "autoreset_mode": _mode(env),
+        "values": values,
+        "copies": copies,
+    }
+
+
+def moment_of_copies(env: VectorEnv[Any, Any, Any]) -> Any:
+    """What changes when a vector environment is stepped or reset; None where it does not tell."""
+    if type(env) is not SyncVectorEnv:
+        return capture_vector(env)
+    moments = [moment(_environment(copy)) for copy in env.envs]
+    return None if None in moments else (moments, env._autoreset_envs.tolist())
 
 
 def restore_vector(env: VectorEnv[Any, Any, Any], state: dict[str, Any]) -> None:
@@ -67,21 +81,40 @@ def restore_vector(env: VectorEnv[Any, Any, Any], state: dict[str, Any]) -> None
     """
     if state.get("format") != _FORMAT:
         raise ValueError(f"expected a state of format {_FORMAT}, got {state.get('format')!r}")
-    expected = (state["type"], len(state["copies"]))
-    found = (type(env).__name__, env.num_envs)
-    if expected != found:
-        raise ValueError(f"expected a {expected[0]} of {expected[1]} copies, got {found}")
+    _check(env, state)
     values = {name: decode_value(value) for name, value in state["values"].items()}
+    for name, value in values.items():
+        own = getattr(env, name)
+        if type(own) is not type(value) or len(own) != len(value):
+            raise ValueError(f"expected {name} of the kind of {own!r}, got {value!r}")
+        if isinstance(own, np.ndarray) and (own.shape, own.dtype) != (value.shape, value.dtype):
+            raise ValueError(f"expected {name} of shape {own.shape}, got {value.shape}")
     if isinstance(env, TabularVectorEnv):
         env._generators = [decode_generator(copy) for copy in state["copies"]]
     elif isinstance(env, SyncVectorEnv):
         for copy, saved in zip(env.envs, state["copies"], strict=True):
             restore(_environment(copy), saved)
     for name, value in values.items():
-        own = getattr(env, name)
-        if isinstance(own, np.ndarray) and own.shape != np.shape(value):
-            raise ValueError(f"expected {name} of shape {own.shape}, got {np.shape(value)}")
         setattr(env, name, value)
+
+
+def _check(env: VectorEnv[Any, Any, Any], state: dict[str, Any]) -> None:
+    """Refuse the state of another kind, autoreset mode or number of copies."""
+    if type(env) not in (TabularVectorEnv, SyncVectorEnv):
+        raise ValueError(f"expected a TabularVectorEnv or a SyncVectorEnv, got {env}")
+    expected = (state["type"], len(state["copies"]), state["autoreset_mode"])
+    found = (type(env).__name__, env.num_envs, _mode(env))
+    if expected != found:
+        raise ValueError(
+            f"expected a {expected[0]} of {expected[1]} copies, mode {expected[2]}, got {found}"
+        )
+    if set(state["values"]) != set(_TABULAR if isinstance(env, TabularVectorEnv) else _SYNC):
+        raise ValueError(f"expected what {found[0]} remembers, got {sorted(state['values'])}")
+
+
+def _mode(env: Any) -> str:
+    value: str = AutoresetMode(env.autoreset_mode).value
+    return value
 
 
 def _without_action_space(state: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ from .training import TrainResult, agent_resumes, begin_run, continue_run, prepa
 
 __all__ = ["ComparisonRun"]
 
+_UNREADABLE = (FileNotFoundError, ValueError, KeyError, TypeError)  # cut early, or damaged
+
 
 @dataclass(frozen=True)
 class ComparisonRun:
@@ -61,14 +63,14 @@ class ComparisonRun:
         try:
             record = RunRecord.open(self.folder)
             return self._result(record) if record.status == "finished" else None
-        except (FileNotFoundError, ValueError, KeyError):  # none, or one that was cut early
+        except _UNREADABLE:
             return None
 
     def steps_taken(self) -> int:
         """Environment steps so far, as its last checkpoint says."""
         try:
             return RunRecord.open(self.folder).num_timesteps
-        except (FileNotFoundError, ValueError, KeyError):
+        except _UNREADABLE:
             return 0
 
     def execute(self) -> RunResult:
@@ -78,12 +80,12 @@ class ComparisonRun:
             return done
         try:
             result = self._run()
-        except Exception as error:
+            if result.status != "finished":
+                return self.without_result("interrupted", None)
+            return self._result(result.record)
+        except Exception as error:  # of whatever library: it must not take the others with it
             message = " ".join(str(error).split()) or type(error).__name__
             return self.without_result("failed", message)
-        if result.status != "finished":
-            return self.without_result("interrupted", None)
-        return self._result(result.record)
 
     def has_begun(self) -> bool:
         """Whether a process took it up, and did not come to an end with it."""
@@ -93,23 +95,30 @@ class ComparisonRun:
             return self.folder.exists()
 
     def _run(self) -> TrainResult:
-        try:
-            record = RunRecord.open(self.folder)
-        except (FileNotFoundError, ValueError):
-            record = None
-        if (
-            record is not None
-            and record.checkpoint.exists()
-            and agent_resumes(self.settings.agent)
-        ):
+        record = self._record_to_go_on_with()
+        if record is not None:
             return continue_run(record)
         shutil.rmtree(self.folder, ignore_errors=True)
         agent, evaluator = prepare_run(self.settings)
         self.folder.mkdir(parents=True)
         return begin_run(agent, evaluator, self.settings, self.folder)
 
+    def _record_to_go_on_with(self) -> RunRecord | None:
+        """The record of a run that was cut; a damaged one is begun anew."""
+        try:
+            record = RunRecord.open(self.folder)
+            record.evaluations()
+            if record.status == "finished":  # its result would have been read
+                return None
+        except _UNREADABLE:
+            return None
+        resumes = record.checkpoint.exists() and agent_resumes(self.settings.agent)
+        return record if resumes else None
+
     def _result(self, record: RunRecord) -> RunResult:
         points = record.evaluations()
+        if not points:
+            raise ValueError(f"expected evaluations of a finished run in {record.folder}")
         last = points[-1]
         exact = last.exact_return is not None
         return RunResult(

@@ -2,7 +2,7 @@
 
 Comparisons of one environment share a folder, so that they share its runs. A comparison that asks
 more of the same (further seeds or agents) takes the place of the earlier report; one that asks
-something else must not wipe it out.
+something else, or was interrupted before it had as many results, must not wipe it out.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def set_earlier_report_aside(comparison: Comparison, root: Path) -> Path | None:
         return None
     written = datetime.fromtimestamp(old.stat().st_mtime, UTC)
     target = root / "earlier" / written.strftime("%Y%m%d-%H%M%S")
-    while target.exists():
+    while (target / old.name).exists():  # one without it was left by a move that was cut
         target = target.with_name(target.name + "-2")
-    target.mkdir(parents=True)
-    for path in sorted(root.iterdir()):
+    target.mkdir(parents=True, exist_ok=True)
+    # results.json last: a move that was cut is gone on with
+    for path in sorted(root.iterdir(), key=lambda path: path == old):
         if path.is_file() and path.suffix in _SUFFIXES:
             os.replace(path, target / path.name)
     return target
@@ -45,17 +46,21 @@ def set_earlier_report_aside(comparison: Comparison, root: Path) -> Path | None:
 def _contains(comparison: Comparison, path: Path) -> bool:
     try:
         earlier = load_comparison(path)
-    except (ValueError, KeyError):  # of another version, or no comparison: it is kept
+        asked, answered = _questions(earlier), _questions(earlier, "finished")
+    except (ValueError, KeyError, TypeError, AttributeError):  # of another version, or foreign
         return False
     if (earlier.criterion, earlier.budget) != (comparison.criterion, comparison.budget):
         return False
-    return set(_questions(earlier)) <= set(_questions(comparison))
+    return asked <= _questions(comparison) and answered <= _questions(comparison, "finished")
 
 
-def _questions(comparison: Comparison) -> list[tuple[str, str, int, str]]:
-    """What was asked: environment, agent, seed and hyper-parameters."""
+def _questions(
+    comparison: Comparison, status: str | None = None
+) -> set[tuple[str, str, int, str]]:
+    """What was asked, or what has this status: environment, agent, seed, hyper-parameters."""
     given = comparison.settings.get("agents", {})
-    return [
+    return {
         (run.environment, run.agent, run.seed, repr(given.get(run.agent)))
         for run in comparison.runs
-    ]
+        if status in (None, run.status)
+    }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,13 +15,16 @@ from numpy.typing import NDArray
 __all__ = [
     "FORMAT",
     "check_indices",
+    "damage_in",
     "fill_arrays",
+    "num_copies_in",
     "package_versions",
     "space_from_json",
     "space_to_json",
 ]
 
 FORMAT = "gymagine-agent-1"
+_LISTS = {"recent": "place", "traces": "num_active", "model": "num_pairs"}  # and their lengths
 _PACKAGES = ("gymagine", "gymnasium", "numpy", "numba")
 
 
@@ -37,7 +42,9 @@ def fill_arrays(
     Raises:
         ValueError: The names, shapes or kinds differ, or an index is out of range.
     """
-    lacking = {name for name in own.keys() ^ arrays.keys() if not name.startswith("copy")}
+    copies = {_copy_of(name) for name in arrays} | {""}
+    lacking = {name for name in own.keys() - arrays.keys() if _copy_of(name) in copies}
+    lacking |= {name for name in arrays.keys() - own.keys() if not _copy_of(name)}
     both = own.keys() & arrays.keys()
     if lacking or any(
         (own[name].shape, own[name].dtype) != (arrays[name].shape, arrays[name].dtype)
@@ -47,7 +54,7 @@ def fill_arrays(
             f"expected the arrays {sorted(own)}, got {sorted(arrays)}: the file is of another "
             "version"
         )
-    check_indices(arrays, num_states, num_actions)
+    check_indices({name: arrays[name] for name in both}, num_states, num_actions)
     for name in both:
         own[name][...] = arrays[name]
 
@@ -88,16 +95,61 @@ def check_indices(arrays: Mapping[str, NDArray[Any]], num_states: int, num_actio
             )
         if field == "random" and not array.any():
             raise ValueError(f"expected {name} of a stream, got zeros: the file is damaged")
-        if name.endswith("recent.place"):
-            _check_ring(arrays[name], len(arrays[f"{owner}.states"]))
+        if field == "allowed" and not array.any(axis=-1).all():  # one would be drawn for ever
+            raise ValueError(f"expected {name} of an action in every state: the file is damaged")
+    for name in arrays:
+        owner, _, field = name.rpartition(".")
+        if owner.rpartition(".")[2] in _LISTS and field in _LISTS.values():
+            _check_list({key: arrays[f"{owner}.{key}"] for key in _fields_of(arrays, owner)})
 
 
-def _check_ring(place: NDArray[Any], size: int) -> None:
-    if not 0 <= place[0] - place[1] <= size:
+def _fields_of(arrays: Mapping[str, Any], owner: str) -> list[str]:
+    return [name.rpartition(".")[2] for name in arrays if name.rpartition(".")[0] == owner]
+
+
+def _check_list(part: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse a list of steps or entries that would grow beyond its end."""
+    if "place" in part:  # of the last n steps, n - 1 at most still wait for their return
+        taken, updated = part["place"].tolist()
+        fits = 0 <= updated <= taken < updated + len(part["states"])
+    else:
+        if "known" in part:
+            is_listed, listed = part["known"], part["pairs"][: part["num_pairs"][0]]
+        else:
+            is_listed, active = part["values"] != 0.0, part["num_active"][0]
+            listed = part["states"][:active] * is_listed.shape[1] + part["actions"][:active]
+        fits = np.array_equal(np.sort(listed), np.flatnonzero(is_listed))
+    if not fits:
+        raise ValueError(f"expected a list of what is in {sorted(part)}: the file is damaged")
+
+
+def _copy_of(name: str) -> str:
+    """The copy of a vector environment whose part it is; empty for the first and for tables."""
+    return name.partition(".")[0] if name.startswith("copy") else ""
+
+
+def num_copies_in(arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> int:
+    """How many copies of its environment a learner was saved with.
+
+    Raises:
+        ValueError: The file does not hold where so many stood.
+    """
+    number = header.get("num_copies", 1)
+    stood = len(arrays.get("interaction.states", np.zeros(1)))
+    if type(number) is not int or number != stood:
         raise ValueError(
-            f"expected recent.place of a ring of {size} steps, got {place.tolist()}: the file is "
-            "damaged"
+            f"expected where {number!r} copies stood, got {stood}: the file is damaged"
         )
+    return number
+
+
+@contextmanager
+def damage_in(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the file in whatever a missing or wrong part of it leads to."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(f"expected an agent, got {path}, which is damaged ({error!r})") from error
 
 
 def package_versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -52,6 +52,22 @@ class RecentEpisodes:
         self.num_episodes = 0
         self.returns: NDArray[np.float64] = np.zeros(0)
         self.lengths: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+    def restore(self, num_episodes: Any, returns: NDArray[Any], lengths: NDArray[Any]) -> None:
+        """Take over what a checkpoint holds.
+
+        Raises:
+            ValueError: It is no number of episodes, or not the last of so many.
+        """
+        kept = (min(_KEPT, num_episodes),) if type(num_episodes) is int else None
+        if kept != returns.shape or kept != lengths.shape:
+            raise ValueError(
+                f"expected the last of {num_episodes!r} episodes, got returns of shape "
+                f"{returns.shape} and lengths of shape {lengths.shape}: the file is damaged"
+            )
+        self.num_episodes = num_episodes
+        self.returns = returns.astype(np.float64)
+        self.lengths = lengths.astype(np.int64)
 
     def add(self, episodes: FinishedEpisodes) -> None:
         """Append finished episodes."""

@@ -27,7 +27,9 @@ from ...storage import read_arrays, write_arrays
 from ..agent import AbstractAgent, Callback, build_config
 from .checkpoint import (
     FORMAT,
+    damage_in,
     fill_arrays,
+    num_copies_in,
     package_versions,
     space_from_json,
     space_to_json,
@@ -45,7 +47,7 @@ from .memory import (
     with_room,
     with_room_for,
 )
-from .model_choice import ModelChoice, choose_for_copies, choose_model
+from .model_choice import ModelChoice, choose_model
 from .observations import action_index, batch_of_states, check_same_space, mask_of_batch
 from .random_stream import random_stream
 from .stepped_interaction import SteppedInteraction
@@ -307,23 +309,27 @@ class AbstractTabularAgent(AbstractAgent):
         """Read what `save` wrote (see `AbstractAgent`).
 
         With an environment, learning goes on where it stopped, in the way it was done
-        (``compiled`` or ``stepped``); in one of another number of copies with new episodes.
+        (``compiled`` or ``stepped``); in one of another number of copies with new episodes. Vector
+        environments are stepped, whatever was done before.
         """
         arrays, header = read_arrays(path, expected_format=FORMAT)
-        if header["agent"] != cls.name:
-            raise ValueError(f"expected a {cls.name} agent, got {path} of {header['agent']}")
-        agent = cls.__new__(cls)
-        config = config_from_json(cls.Config, header["config"])
-        observation_space = space_from_json(header["observation_space"])
-        action_space = space_from_json(header["action_space"])
+        with damage_in(path):
+            if header["agent"] != cls.name:
+                raise ValueError(f"expected a {cls.name} agent, got {path} of {header['agent']}")
+            config = config_from_json(cls.Config, header["config"])
+            observation_space = space_from_json(header["observation_space"])
+            action_space = space_from_json(header["action_space"])
+            simulator, seed = header["simulator"], _checked_seed(header["seed"])
         made = env if env is None or isinstance(env, VectorEnv) else make_env(env)
         if made is not None:
             found = _spaces_of(made)
             check_same_space("observation", observation_space, found[0])
             check_same_space("action", action_space, found[1])
-        simulator = header["simulator"]
-        agent._set_up(made, observation_space, action_space, config, header["seed"], simulator)
-        agent._restore(arrays, header)
+        how: Any = "stepped" if isinstance(made, VectorEnv) else simulator
+        agent = cls.__new__(cls)
+        agent._set_up(made, observation_space, action_space, config, seed, how)
+        with damage_in(path):
+            agent._restore(arrays, header)
         return agent
 
     # ---- inside ---------------------------------------------------------------------------------
@@ -357,7 +363,13 @@ class AbstractTabularAgent(AbstractAgent):
         self.simulator = None
         choice = None
         if env is not None:
-            choice = self._choice(env, simulator)
+            choice = choose_model(
+                env,
+                simulator,
+                action_masks=self.config.action_masks,
+                observations=self._observations,
+                actions=self._actions,
+            )
             self._allowed[:] = choice.allowed
             self._model_allowed = None if choice.reads_masks else choice.allowed
             self._is_masked = choice.reads_masks or not self._allowed.all()
@@ -369,18 +381,6 @@ class AbstractTabularAgent(AbstractAgent):
             self._memories += [for_another_episode(memory) for _ in range(1, env.num_envs)]
         if env is not None and choice is not None:
             self._connect(env, choice, simulation, environment)
-
-    def _choice(
-        self, env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any], simulator: Simulator
-    ) -> ModelChoice:
-        options: dict[str, Any] = {
-            "action_masks": self.config.action_masks,
-            "observations": self._observations,
-            "actions": self._actions,
-        }
-        if isinstance(env, VectorEnv):
-            return choose_for_copies(env, simulator, **options)
-        return choose_model(env, simulator, **options)
 
     def _connect(
         self,
@@ -434,6 +434,9 @@ class AbstractTabularAgent(AbstractAgent):
         return self._interaction
 
     def _restore(self, arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> None:
+        if self._interaction is None:  # all copies are kept, to be saved again
+            others = range(1, num_copies_in(arrays, header))
+            self._memories += [for_another_episode(self._memory) for _ in others]
         self._restore_memory(
             {
                 name.removeprefix("memory."): array
@@ -444,9 +447,9 @@ class AbstractTabularAgent(AbstractAgent):
         if self._model_allowed is not None:  # not those of the environment of the file
             self._allowed[:] = self._model_allowed
         self._prediction_random[:] = arrays["prediction_random"]
-        self._episodes.num_episodes = header["num_episodes"]
-        self._episodes.returns = arrays["episodes.returns"]
-        self._episodes.lengths = arrays["episodes.lengths"]
+        self._episodes.restore(
+            header["num_episodes"], arrays["episodes.returns"], arrays["episodes.lengths"]
+        )
         place = {
             name.removeprefix("interaction."): array
             for name, array in arrays.items()
@@ -484,7 +487,7 @@ def _spaces_of(
     return env.observation_space, env.action_space
 
 
-def _checked_seed(seed: int | None) -> int:
+def _checked_seed(seed: Any) -> int:
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

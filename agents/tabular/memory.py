@@ -65,7 +65,7 @@ def with_room(memory: Any) -> Any:
 def with_room_for(memory: Any, states: NDArray[np.int64] | None) -> Any:
     """The memory with a buffer as large as that of these states, where it has one."""
     while states is not None and hasattr(memory, "episode"):
-        if len(memory.episode.states) >= len(states):
+        if len(memory.episode.states) >= states.size:
             break
         memory = memory._replace(episode=larger_buffer(memory.episode))
     return memory

@@ -15,7 +15,7 @@ from ...envs.environments import step_cap
 from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
 
-__all__ = ["ModelChoice", "choose_for_copies", "choose_model"]
+__all__ = ["ModelChoice", "choose_model"]
 
 # A simulation has no use for these; any other wrapper was put there to be run.
 _IDLE_WRAPPERS = (wrappers.TimeLimit, wrappers.OrderEnforcing, wrappers.PassiveEnvChecker)
@@ -39,14 +39,14 @@ class ModelChoice:
 
 
 def choose_model(
-    env: gymnasium.Env[Any, Any],
+    env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
     simulator: str,
     *,
     action_masks: str,
     observations: StateIndex,
     actions: StateIndex,
 ) -> ModelChoice:
-    """Decide between simulating and stepping.
+    """Decide between simulating and stepping; a vector environment is stepped, whatever its model.
 
     Args:
         env: The environment.
@@ -61,6 +61,8 @@ def choose_model(
             known or a simulation would leave something out; the message says what. Also if the
             model's states that share an observation have no allowed action in common.
     """
+    if isinstance(env, VectorEnv):
+        return _choose_for_copies(simulator, action_masks, observations, actions)
     if simulator not in ("auto", "compiled", "stepped"):
         raise ValueError(f"expected simulator as auto, compiled or stepped, got {simulator!r}")
     obstacle = _obstacle(env, action_masks == "always")
@@ -91,19 +93,9 @@ def choose_model(
     )
 
 
-def choose_for_copies(
-    env: VectorEnv[Any, Any, Any],
-    simulator: str,
-    *,
-    action_masks: str,
-    observations: StateIndex,
-    actions: StateIndex,
+def _choose_for_copies(
+    simulator: str, action_masks: str, observations: StateIndex, actions: StateIndex
 ) -> ModelChoice:
-    """Step a vector environment, whatever its model; the arguments are those of `choose_model`.
-
-    Raises:
-        ValueError: ``simulator`` is ``compiled``, or none of the three.
-    """
     if simulator not in ("auto", "stepped"):
         raise ValueError(
             f"expected simulator as auto or stepped for a vector environment, got {simulator!r}: "

@@ -166,6 +166,7 @@ class SteppedInteraction(AbstractInteraction):
     ) -> bool:
         """Stand where a checkpoint stood; begin an episode if the environment's is unknown."""
         if not header["started"]:
+            self._seed = fresh_seed if self._clock[0] > 0 else self._seed
             return True
         restored = False
         if header["environment"] is not None:

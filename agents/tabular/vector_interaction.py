@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
 from ...envs.state_index import StateIndex
-from ...envs.vector_environment_state import capture_vector, restore_vector
+from ...envs.vector_environment_state import capture_vector, moment_of_copies, restore_vector
 from ..vector_steps import VectorSteps, VectorTransitions, info_of_copy
 from .episodes import FinishedEpisodes
 from .interaction import AbstractInteraction, Kernels, Step
@@ -142,14 +142,14 @@ class VectorInteraction(AbstractInteraction):
     def resume(self) -> None:
         """Begin episodes if somebody else stepped or reset the environment in the meantime."""
         if self._is_sound and self._left_at is not None:
-            if capture_vector(self._env) == self._left_at:
+            if moment_of_copies(self._env) == self._left_at:
                 return
             self._is_sound = False
             _LOG.warning("the environment was used by others: learning goes on with new episodes")
 
     def pause(self) -> None:
         """Note where the environment is left."""
-        self._left_at = capture_vector(self._env) if self._is_sound else None
+        self._left_at = moment_of_copies(self._env) if self._is_sound else None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the compiled functions, which cannot be pickled and are looked up again."""
@@ -174,11 +174,11 @@ class VectorInteraction(AbstractInteraction):
         self, arrays: dict[str, NDArray[Any]], header: dict[str, Any], fresh_seed: int
     ) -> bool:
         """Stand where a checkpoint stood; begin episodes if the environment's state is unknown."""
-        if not header["started"]:
+        if not header.get("started", True):
+            self._seed = fresh_seed if self._clock[0] > 0 else self._seed
             return True
         restored = False
         if header.get("num_envs") == self._env.num_envs and header["environment"] is not None:
-            self._check(arrays)
             try:
                 restore_vector(self._env, header["environment"])
                 restored = True
@@ -187,6 +187,7 @@ class VectorInteraction(AbstractInteraction):
         if not restored:
             self._seed = fresh_seed
             return False
+        self._check(arrays)
         self._seed = None
         for name, own in self._copies.items():
             own[:] = arrays[name]
@@ -204,11 +205,24 @@ class VectorInteraction(AbstractInteraction):
         )
         limits = {name: (0, self._observations.num_states) for name in own if "states" in name}
         limits |= {"actions": (-1, len(self._actions)), "next": (0, self._env.num_envs + 1)}
-        if not fits or any(
-            (arrays[name] < low).any() or (arrays[name] >= high).any()
-            for name, (low, high) in limits.items()
+        if (
+            not fits
+            or any(
+                (arrays[name] < low).any() or (arrays[name] >= high).any()
+                for name, (low, high) in limits.items()
+            )
+            or not self._can_go_on(arrays)
         ):
             raise ValueError("expected where copies of the environment stood: the file is damaged")
+
+    def _can_go_on(self, arrays: dict[str, NDArray[Any]]) -> bool:
+        """Whether every copy has an action wherever the kernels will be asked to learn of one."""
+        is_ahead = np.arange(self._env.num_envs) >= arrays["next"][0]  # stepped, not learnt from
+        begins = np.where(is_ahead, arrays["begun"] & ~arrays["taken"], arrays["waiting"])
+        waits = self._steps.autoreset_mode is AutoresetMode.NEXT_STEP
+        return bool(((arrays["actions"] >= 0) | begins).all()) and (
+            waits or not arrays["waiting"].any()
+        )
 
     # ---- inside ---------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from gymagine.envs.mdp import TabularMDP
 from gymagine.envs.tabular_vector_env import TabularVectorEnv
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import iterate
+from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 
 MODES = list(AutoresetMode)
 COPIES, ROUNDS, SEED = 3, 120, 5
@@ -102,9 +103,10 @@ def tabular(mdp):
     return TabularEnv(mdp)
 
 
+@pytest.mark.parametrize("wrap", [lambda env: env, RecordEpisodeStatistics, DictInfoToList])
 @pytest.mark.parametrize("mode", MODES)
-def test_infos_are_those_of_the_step(mode):
-    env = sync("Taxi-v4", mode)
+def test_infos_are_those_of_the_step(mode, wrap):
+    env = wrap(sync("Taxi-v4", mode))
     steps = VectorSteps(env)
     _, infos = steps.reset(SEED)
     masks = [info_of_copy(infos, copy)["action_mask"] for copy in range(COPIES)]
@@ -131,6 +133,12 @@ def test_nested_and_absent_infos():
     }
     assert info_of_copy(infos, 0) == {"a": 1, "d": "x"}
     assert info_of_copy(infos, 1) == {"b": {"c": 4.0}, "d": "y"}
+    assert info_of_copy([{"a": 1}, {"b": 2}], 1) == {"b": 2}
+
+
+def test_infos_of_all_copies_are_each_ones():
+    infos = {"speed": 3.0, "note": "slow", "stats": {"mean": 2.0}, "one": np.array(1)}
+    assert info_of_copy(infos, 1) == infos
 
 
 def test_an_undeclared_mode_is_refused():
@@ -138,3 +146,64 @@ def test_an_undeclared_mode_is_refused():
     env.metadata = {}
     with pytest.raises(ValueError, match=r"declares metadata\['autoreset_mode'\], got None"):
         VectorSteps(env)
+
+
+@pytest.mark.parametrize("mode", ["next_step", 3, None])
+def test_an_unknown_mode_is_refused(mode):
+    env = sync("FrozenLake-v1", AutoresetMode.NEXT_STEP)
+    env.metadata = {"autoreset_mode": mode}
+    with pytest.raises(ValueError, match=r"declares metadata\['autoreset_mode'\], got"):
+        VectorSteps(env)
+
+
+class Lacking(TabularVectorEnv):
+    """Does not say all that Gymnasium's own vector environments say."""
+
+    lacks = ""
+
+    def step(self, actions):
+        *outcome, infos = super().step(actions)
+        return *outcome, {key: value for key, value in infos.items() if self.lacks not in key}
+
+
+def test_the_info_of_a_beginning_is_not_taken_for_that_of_the_last_step():
+    mdp = TabularMDP.from_env("FrozenLake-v1")
+    env = Lacking(mdp, COPIES, autoreset_mode=AutoresetMode.SAME_STEP, max_episode_steps=1)
+    env.lacks = "final_info"
+    steps = VectorSteps(env)
+    steps.reset(SEED)
+    found = steps.step(np.zeros(COPIES, dtype=np.int64))
+    assert found.begun.all() and "prob" in info_of_copy(found.first_infos, 0)
+    assert found.info(0) == {}
+
+
+def test_a_last_observation_that_is_not_told_is_missed():
+    mdp = TabularMDP.from_env("FrozenLake-v1")
+    env = Lacking(mdp, COPIES, autoreset_mode=AutoresetMode.SAME_STEP, max_episode_steps=1)
+    env.lacks = "final_obs"
+    steps = VectorSteps(env)
+    steps.reset(SEED)
+    with pytest.raises(ValueError, match=r"expected infos\['final_obs'\] of copy 0"):
+        steps.step(np.zeros(COPIES, dtype=np.int64))
+
+
+def test_a_reset_may_write_over_what_the_step_returned():
+    class Thrifty(TabularVectorEnv):
+        """Keeps one buffer of each kind."""
+
+        def reset(self, *, seed=None, options=None):
+            observations, infos = super().reset(seed=seed, options=options)
+            for buffer in getattr(self, "buffers", ()):
+                buffer[:] = 0
+            return observations, infos
+
+        def step(self, actions):
+            observations, *self.buffers, infos = super().step(actions)
+            return observations, *self.buffers, infos
+
+    certain = TabularMDP.from_outcomes([[[(1.0, 0, 2.5, True)]]])
+    steps = VectorSteps(Thrifty(certain, 2, autoreset_mode=AutoresetMode.DISABLED))
+    steps.reset(SEED)
+    found = steps.step(np.zeros(2, dtype=np.int64))
+    assert found.rewards.tolist() == [2.5, 2.5]
+    assert found.terminated.all() and found.begun.all()

@@ -85,8 +85,11 @@ def test_what_is_not_known_is_not_captured():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda mode: tabular(mode, 2), r"expected a TabularVectorEnv of 3 copies, got"),
-        (sync("FrozenLake-v1"), r"expected a TabularVectorEnv of 3 copies, got \('SyncVectorEnv'"),
+        (lambda mode: tabular(mode, 2), r"expected a TabularVectorEnv of 3 copies, mode"),
+        (
+            sync("FrozenLake-v1"),
+            r"expected a TabularVectorEnv of 3 copies, .* got \('SyncVectorEnv'",
+        ),
     ],
 )
 def test_other_environments_are_refused(make, message):
@@ -99,3 +102,15 @@ def test_other_environments_are_refused(make, message):
 def test_another_format_is_refused():
     with pytest.raises(ValueError, match=r"expected a state of format .* got 'x'"):
         restore_vector(tabular(AutoresetMode.NEXT_STEP), {"format": "x"})
+
+
+@pytest.mark.parametrize("make", [tabular, sync("FrozenLake-v1")])
+def test_another_mode_or_another_memory_is_refused(make):
+    env = make(AutoresetMode.NEXT_STEP)
+    env.reset(seed=0)
+    state = capture_vector(env)
+    with pytest.raises(ValueError, match=r"mode NextStep, got .*SameStep"):
+        restore_vector(make(AutoresetMode.SAME_STEP), state)
+    state["values"]["step"] = 1
+    with pytest.raises(ValueError, match=r"expected what .* remembers, got .*step"):
+        restore_vector(make(AutoresetMode.NEXT_STEP), state)

@@ -351,3 +351,26 @@ def test_ctrl_c_in_a_terminal_ends_all_processes(tmp_path):
     assert process.returncode == 130
     assert "the same command goes on" in errors and "Traceback" not in errors
     assert {run.status for run in load_comparison(root).runs} == {"finished", "interrupted"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("evaluations.csv", None),
+        ("evaluations.csv", "timesteps\n"),
+        ("evaluations.csv", "x,y\n1,2\n"),
+        ("status.json", None),
+        ("status.json", "[]"),
+        ("status.json", '{"status":"finished","message":"","num_timesteps":1,"train_seconds":[]}'),
+        ("config.json", "[]"),
+    ],
+)
+def test_a_damaged_run_is_done_again(tmp_path, name, content):
+    first = compare("FrozenLake-v1", "q-learning", folder=tmp_path, **QUICK)
+    damaged = tmp_path / "FrozenLake-v1" / first.runs[0].record / name
+    damaged.unlink()
+    if content is not None:
+        damaged.write_text(content)
+    again = compare("FrozenLake-v1", "q-learning", folder=tmp_path, **QUICK)
+    assert [run.status for run in again.runs] == ["finished", "finished"]
+    assert [run.final_return for run in again.runs] == [run.final_return for run in first.runs]

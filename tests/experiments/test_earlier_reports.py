@@ -93,3 +93,38 @@ def test_compare_sets_aside(root):
     compare("FrozenLake-v1", "q-learning", seeds=2, folder=root.parent, name="lake", **few)
     assert len(list((root / "earlier").iterdir())) == 1
     assert load_comparison(root).agents == ["q-learning"]
+
+
+def test_fewer_results_leave_the_earlier_report(root):
+    """As after Ctrl-C in a comparison whose runs have to be done again."""
+    comparison = load_comparison(root)
+    cut = replace(comparison.runs[0], status="interrupted", final_return=None)
+    assert set_earlier_report_aside(replace(comparison, runs=[cut, *comparison.runs[1:]]), root)
+
+
+def test_a_move_that_was_cut_is_gone_on_with(root, monkeypatch):
+    comparison = replace(load_comparison(root), budget=500)
+    names = {path.name for path in root.iterdir() if path.suffix not in ("", ".txt")}
+    moved = []
+
+    def cut(source, target):
+        if len(moved) == 2:
+            raise KeyboardInterrupt
+        moved.append(source)
+        source.rename(target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("gymagine.experiments.earlier_reports.os.replace", cut)
+        set_earlier_report_aside(comparison, root)
+    earlier = set_earlier_report_aside(comparison, root)
+    assert {path.name for path in earlier.iterdir()} == names
+    assert len(list((root / "earlier").iterdir())) == 1
+
+
+@pytest.mark.parametrize("change", [{"settings": []}, {"optimum": []}, {"runs": [3]}], ids=str)
+def test_a_damaged_comparison_is_kept(root, change):
+    comparison = load_comparison(root)
+    damaged = json.loads((root / "results.json").read_text()) | change
+    (root / "results.json").write_text(json.dumps(damaged))
+    earlier = set_earlier_report_aside(comparison, root)
+    assert json.loads((earlier / "results.json").read_text()) == damaged

@@ -227,8 +227,10 @@ FORGERIES = {
     "memory.traces.states": (SARSALambda, lambda array: array + 10**6),
     "memory.traces.actions": (SARSALambda, lambda array: array - 1),
     "memory.traces.num_active": (SARSALambda, lambda array: array + 65),
+    "memory.traces.values": (SARSALambda, lambda array: array * 0),
     "memory.recent.states": (NStepSARSA, lambda array: array + 16),
     "memory.recent.place": (NStepSARSA, lambda array: array * [50, 0]),
+    "memory.model.known": (DynaQ, lambda array: array & False),
     "memory.model.pairs": (DynaQ, lambda array: array + 64),
     "memory.model.next_states": (DynaQ, lambda array: array - 17),
     "memory.model.num_tries": (DynaQ, lambda array: array - 10**6),
@@ -251,6 +253,44 @@ def test_indices_beyond_the_tables_are_refused(name, tmp_path):
     write_arrays(tmp_path / "forged", arrays, header)
     with pytest.raises(ValueError, match=r"damaged|of another version"):
         learner.load(tmp_path / "forged", env="FrozenLake-v1")
+
+
+@pytest.mark.parametrize("place", [[4, 0], [3, -1], [2, 3]])
+def test_a_ring_that_would_overflow_is_refused(place, tmp_path):
+    """Of the last four steps at most three wait for their return when the next one is taken."""
+    NStepSARSA("FrozenLake-v1", seed=0, num_steps=4).learn(203).save(tmp_path / "agent")
+    arrays, header = read_arrays(tmp_path / "agent", expected_format=FORMAT)
+    arrays["memory.recent.place"] = np.array(place)
+    write_arrays(tmp_path / "forged", arrays, header)
+    with pytest.raises(ValueError, match="damaged"):
+        NStepSARSA.load(tmp_path / "forged", env="FrozenLake-v1")
+
+
+def test_a_state_without_any_action_is_refused(tmp_path):
+    """One would be drawn for ever, in compiled code that Ctrl-C does not reach."""
+    agent = QLearning("Taxi-v4", seed=0, action_masks="always", exploration_rate=1.0)
+    agent.learn(50).save(tmp_path / "agent")
+    arrays, header = read_arrays(tmp_path / "agent", expected_format=FORMAT)
+    arrays["memory.exploration.allowed"][7] = False
+    write_arrays(tmp_path / "forged", arrays, header)
+    with pytest.raises(ValueError, match="damaged"):
+        QLearning.load(tmp_path / "forged", env="Taxi-v4")
+
+
+@pytest.mark.parametrize("simulator", ["compiled", "stepped"])
+def test_a_damaged_header_is_said_to_be_one(simulator, tmp_path):
+    QLearning("FrozenLake-v1", seed=0, simulator=simulator).learn(99).save(tmp_path / "agent")
+    arrays, header = read_arrays(tmp_path / "agent", expected_format=FORMAT)
+    used = {"agent", "config", "interaction", "num_episodes", "observation_space", "seed"}
+    for name in used:
+        for wrong in ([], "x", -1.5):
+            write_arrays(tmp_path / "forged", arrays, {**header, name: wrong})
+            with pytest.raises(ValueError, match=r"damaged|expected a"):
+                QLearning.load(tmp_path / "forged", env="FrozenLake-v1")
+        without = {key: value for key, value in header.items() if key != name}
+        write_arrays(tmp_path / "forged", arrays, without)
+        with pytest.raises(ValueError, match="damaged"):
+            QLearning.load(tmp_path / "forged", env="FrozenLake-v1")
 
 
 def test_a_stepped_place_beyond_the_spaces_is_refused(tmp_path):

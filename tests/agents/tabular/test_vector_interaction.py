@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from gymagine.agents import tabular
 from gymagine.agents.tabular import NStepSARSA, QLearning, TDPrediction
+from gymagine.agents.tabular.checkpoint import FORMAT
 from gymagine.agents.tabular.learner import AbstractTabularAgent
 from gymagine.agents.tabular.memory import named_arrays
 from gymagine.envs.mdp import TabularMDP
 from gymagine.envs.tabular_env import TabularEnv
 from gymagine.envs.tabular_vector_env import TabularVectorEnv
+from gymagine.storage import read_arrays, write_arrays
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 
@@ -293,3 +295,90 @@ def test_actions_of_several_parts():
         QLearning(env, seed=0).learn(500).action_values,
         QLearning(plain, seed=0).learn(500).action_values,
     )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_short_calls_are_one_long_call_also_where_wrappers_hold_clocks(mode, caplog, tmp_path):
+    def make():
+        makers = [lambda: gymnasium.wrappers.RecordEpisodeStatistics(one_lake())] * 3
+        return SyncVectorEnv(makers, autoreset_mode=mode)
+
+    def one_lake():
+        return gymnasium.make("FrozenLake-v1", max_episode_steps=20)
+
+    long = NStepSARSA(make(), seed=3).learn(200)
+    short = NStepSARSA(make(), seed=3)
+    for _ in range(100):
+        short.learn(1)
+    short.save(tmp_path / "half")
+    short = NStepSARSA.load(tmp_path / "half", env=make()).learn(100)
+    assert not caplog.records
+    assert_same_tables(short, long)
+
+
+@pytest.mark.parametrize("learner", [NStepSARSA, tabular.MonteCarlo, tabular.SARSALambda])
+def test_a_file_loaded_without_an_environment_is_saved_whole(learner, tmp_path):
+    learner(lake(AutoresetMode.NEXT_STEP, 3), seed=1).learn(155).save(tmp_path / "agent")
+    learner.load(tmp_path / "agent").save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "agent").read_bytes()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("other", MODES)
+def test_another_autoreset_mode_goes_on_with_new_episodes(mode, other, tmp_path):
+    """One copy with episodes of three steps: a copy may be waiting where none ever begins."""
+    QLearning(lake(mode, 1, cap=3), seed=0).learn(3).save(tmp_path / "agent")
+    resumed = QLearning.load(tmp_path / "agent", env=lake(other, 1, cap=3))
+    assert resumed.environment_restored == (mode is other)
+    assert resumed.learn(30).num_timesteps == 33
+    assert resumed.num_episodes >= 11
+
+
+def test_what_was_learnt_in_a_simulation_goes_on_in_a_vector_environment(tmp_path):
+    simulated = QLearning("FrozenLake-v1", seed=0).learn(500)
+    simulated.save(tmp_path / "agent")
+    resumed = QLearning.load(tmp_path / "agent", env=lake(AutoresetMode.NEXT_STEP, 3, cap=100))
+    assert (simulated.simulator, resumed.simulator) == ("compiled", "stepped")
+    np.testing.assert_array_equal(resumed.action_values, simulated.action_values)
+    assert resumed.learn(100).num_timesteps == 600
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_the_first_episodes_are_not_lived_again(copies, tmp_path):
+    """Loaded elsewhere and saved before its next step, an agent keeps its new seed."""
+
+    def make():
+        return lake(AutoresetMode.NEXT_STEP, copies)
+
+    first = QLearning(make(), seed=0)
+    seed = first._interaction._seed
+    first.learn(50).save(tmp_path / "agent")
+    elsewhere = QLearning.load(tmp_path / "agent", env=lake(AutoresetMode.SAME_STEP, copies))
+    elsewhere.save(tmp_path / "moved")
+    moved = QLearning.load(tmp_path / "moved", env=make())
+    assert moved._interaction._seed == elsewhere._interaction._seed != seed
+
+
+FORGED_COPIES = {
+    "interaction.actions": lambda array: array * 0 - 1,
+    "interaction.states": lambda array: array + 16,
+    "interaction.next": lambda array: array + 4,
+    "interaction.waiting": lambda array: array | True,
+    "memory.copy2.recent.states": lambda array: array - 17,
+    "memory.copy1.recent.place": lambda array: array * 0 + [4, 0],
+    "memory.copy1.recent.due_states": None,
+}
+
+
+@pytest.mark.parametrize("name", FORGED_COPIES)
+def test_places_beyond_the_spaces_are_refused(name, tmp_path):
+    NStepSARSA(lake(AutoresetMode.SAME_STEP, 3), seed=0).learn(155).save(tmp_path / "agent")
+    arrays, header = read_arrays(tmp_path / "agent", expected_format=FORMAT)
+    forge = FORGED_COPIES[name]
+    if forge is None:
+        del arrays[name]
+    else:
+        arrays[name] = forge(arrays[name])
+    write_arrays(tmp_path / "forged", arrays, header)
+    with pytest.raises(ValueError, match=r"damaged|of another version"):
+        NStepSARSA.load(tmp_path / "forged", env=lake(AutoresetMode.SAME_STEP, 3))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .planning.planner import PrioritizedSweeping as PrioritizedSweeping
     from .planning.planner import ValueIteration as ValueIteration
     from .random_policy import RandomPolicy as RandomPolicy
+    from .schedules import Schedule as Schedule
     from .tabular.double_q_learning import DoubleQLearning as DoubleQLearning
     from .tabular.dyna_q import DynaQ as DynaQ
     from .tabular.expected_sarsa import ExpectedSARSA as ExpectedSARSA
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from .tabular.q_learning import QLearning as QLearning
     from .tabular.sarsa import SARSA as SARSA
     from .tabular.sarsa_lambda import SARSALambda as SARSALambda
-    from .tabular.schedules import Schedule as Schedule
     from .tabular.td_prediction import TDPrediction as TDPrediction
 
 __all__ = [
@@ -82,7 +82,7 @@ __getattr__, __dir__ = export_lazily(
         "RandomPolicy": ".random_policy",
         "SARSA": ".tabular.sarsa",
         "SARSALambda": ".tabular.sarsa_lambda",
-        "Schedule": ".tabular.schedules",
+        "Schedule": ".schedules",
         "TDPrediction": ".tabular.td_prediction",
         "ValueIteration": ".planning.planner",
         "learn_many": ".tabular.population",

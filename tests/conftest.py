@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+import jaxtyping
+import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
@@ -54,3 +56,12 @@ checker = ModuleType("gymagine_shape_checker")
 checker.check = check
 sys.modules[checker.__name__] = checker
 install_import_hook(checked, "gymagine_shape_checker.check")
+
+
+@pytest.fixture
+def without_shape_checks():
+    """For mistakes that the package itself must refuse, where a user runs without the checks."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)

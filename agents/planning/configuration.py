@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from ...envs.arguments import real_number, whole_number
 
@@ -13,7 +11,6 @@ __all__ = [
     "PlannerConfig",
     "PolicyIterationConfig",
     "ValueIterationConfig",
-    "config_from_json",
 ]
 
 
@@ -79,19 +76,6 @@ class BackwardInductionConfig:
         if self.horizon is not None:
             horizon = whole_number(self.horizon, "a horizon", least=1)
             object.__setattr__(self, "horizon", horizon)
-
-
-def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
-    """The config whose fields a file holds.
-
-    Raises:
-        ValueError: A field is unknown here, so the file is of a later version.
-    """
-    known = {field.name for field in dataclasses.fields(config_type)}
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        raise ValueError(f"expected settings among {sorted(known)}, got {unknown}")
-    return config_type(**fields)
 
 
 def _checked_discount(discount: float) -> float:

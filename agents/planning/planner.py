@@ -29,6 +29,7 @@ from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
 from ...storage import read_arrays, write_arrays
 from ..agent import AbstractAgent, Callback, build_config
+from ..configuration import config_from_json
 from ..tabular.checkpoint import package_versions, space_from_json, space_to_json
 from ..tabular.observations import batch_of_states, check_same_space, mask_of_batch
 from .backward_induction import FiniteHorizonSolution, backward_induction
@@ -37,7 +38,6 @@ from .configuration import (
     PlannerConfig,
     PolicyIterationConfig,
     ValueIterationConfig,
-    config_from_json,
 )
 from .linear_programming import linear_programming
 from .modified_policy_iteration import modified_policy_iteration

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..agent import Callback
+from ..learning_session import as_callback
 from .solution import Sweep
 
 if TYPE_CHECKING:
-    from stable_baselines3.common.callbacks import BaseCallback
-
     from .planner import AbstractPlanner
 
 __all__ = ["PlanningProgress"]
@@ -29,7 +28,7 @@ class PlanningProgress:
 
     def __init__(self, agent: AbstractPlanner, callback: Callback, *, progress_bar: bool) -> None:
         self._agent = agent
-        self._callback = None if callback is None else _as_callback(callback)
+        self._callback = None if callback is None else as_callback(callback)
         self._bar = _progress_bar(agent.name) if progress_bar else None
 
     def on_sweep(self, sweep: Sweep) -> None:
@@ -69,20 +68,6 @@ class PlanningProgress:
             if hasattr(solution, name):
                 logger.record(f"plan/{name}", getattr(solution, name))
         logger.dump(step=self._agent.num_timesteps)
-
-
-def _as_callback(callback: Callback) -> BaseCallback:
-    from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
-
-    if isinstance(callback, list):
-        return CallbackList(callback)
-    if isinstance(callback, BaseCallback):
-        return callback
-    if callable(callback):
-        return ConvertCallback(callback)
-    raise TypeError(
-        f"expected a callback, a list of callbacks or a function, got {type(callback).__name__}"
-    )
 
 
 def _progress_bar(name: str) -> Any:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ...lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from ..schedules import Schedule as Schedule
     from .double_q_learning import DoubleQLearning as DoubleQLearning
     from .dyna_q import DynaQ as DynaQ
     from .expected_sarsa import ExpectedSARSA as ExpectedSARSA
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .q_learning import QLearning as QLearning
     from .sarsa import SARSA as SARSA
     from .sarsa_lambda import SARSALambda as SARSALambda
-    from .schedules import Schedule as Schedule
     from .td_prediction import TDPrediction as TDPrediction
 
 __all__ = [
@@ -56,7 +56,7 @@ __getattr__, __dir__ = export_lazily(
         "QLearning": ".q_learning",
         "SARSA": ".sarsa",
         "SARSALambda": ".sarsa_lambda",
-        "Schedule": ".schedules",
+        "Schedule": "..schedules",
         "TDPrediction": ".td_prediction",
         "learn_many": ".population",
     },

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
+from ..episodes import FinishedEpisodes
+from ..learning_session import Step
 from .compilation import entry_point
-from .episodes import FinishedEpisodes
-from .interaction import AbstractInteraction, Kernels, Step
+from .interaction import AbstractInteraction, Kernels
 from .simulator import (
     ACTION,
     LOG_LIMIT,

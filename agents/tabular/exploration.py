@@ -26,9 +26,10 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ..schedules import Schedule
 from .compilation import njit
 from .random_stream import random_below, random_unit
-from .schedules import CompiledSchedule, Schedule, compile_schedule, scheduled
+from .schedules import CompiledSchedule, compile_schedule, scheduled
 
 __all__ = [
     "Exploration",

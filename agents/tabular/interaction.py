@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from ..episodes import FinishedEpisodes
+from ..learning_session import Step
 from .compilation import entry_point
-from .episodes import FinishedEpisodes
 
-__all__ = ["AbstractInteraction", "Kernels", "Step"]
+__all__ = ["AbstractInteraction", "Kernels"]
 
 
 class Kernels(NamedTuple):
@@ -36,18 +36,6 @@ class Kernels(NamedTuple):
             entry_point(self.begin, memory, 0),
             entry_point(self.observe, memory, 0, 0, 0.0, False, False, 0),
         )
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step as callbacks see it, in the environment's own terms."""
-
-    observation: Any
-    action: Any
-    reward: float
-    terminated: bool
-    truncated: bool
-    info: dict[str, Any]
 
 
 class AbstractInteraction(ABC):

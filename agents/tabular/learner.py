@@ -13,6 +13,7 @@ import logging
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import gymnasium
@@ -24,7 +25,10 @@ from numpy.typing import NDArray
 from ...envs.environments import EnvLike, make_env
 from ...envs.state_index import StateIndex
 from ...storage import read_arrays, write_arrays
-from ..agent import AbstractAgent, Callback, build_config
+from ..agent import build_config
+from ..configuration import config_from_json, config_to_json
+from ..episodes import RecentEpisodes
+from ..learner import AbstractLearner, Step
 from .checkpoint import (
     FORMAT,
     damage_in,
@@ -35,10 +39,8 @@ from .checkpoint import (
     space_to_json,
 )
 from .compiled_interaction import CompiledInteraction
-from .configuration import TabularConfig, config_from_json, config_to_json
-from .episodes import EpisodeWatcher, RecentEpisodes
+from .configuration import TabularConfig
 from .interaction import AbstractInteraction, Kernels
-from .learning_session import LearningSession, check_budget
 from .memory import (
     episode_arrays,
     for_another_episode,
@@ -60,7 +62,7 @@ _Place: TypeAlias = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 _LOG = logging.getLogger(__name__)
 
 
-class AbstractTabularAgent(AbstractAgent):
+class AbstractTabularAgent(AbstractLearner):
     """A learner whose values are tables. Algorithms implement the abstract members.
 
     Args:
@@ -77,7 +79,6 @@ class AbstractTabularAgent(AbstractAgent):
         simulator: Which of the two is used; None for an agent loaded without an environment.
         environment_restored: False after loading a checkpoint whose environment could not be put
             back into its state, so that the next step begins an episode.
-        episode_watcher: Called with every batch of `FinishedEpisodes`, or None.
 
     Raises:
         ValueError: A space is not finite, a hyper-parameter is out of range, or ``compiled`` was
@@ -91,7 +92,6 @@ class AbstractTabularAgent(AbstractAgent):
     _memories: list[Any]
     simulator: Literal["compiled", "stepped"] | None
     environment_restored: bool
-    episode_watcher: EpisodeWatcher | None
 
     def __init__(
         self,
@@ -134,49 +134,12 @@ class AbstractTabularAgent(AbstractAgent):
     def _choose(self, state: int, allowed: NDArray[np.bool_], deterministic: bool) -> int:
         """The number of the action for a state, among the (A,) allowed ones."""
 
-    @abstractmethod
-    def _scalars(self) -> dict[str, float]:
-        """Scalars to log at the ends of episodes, by their TensorBoard names."""
-
     @property
     def _memory(self) -> Any:
         """The memory; in a vector environment that of the first copy, whose tables all share."""
         return self._memories[0]
 
     # ---- learning -------------------------------------------------------------------------------
-
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: Callback = None,
-        *,
-        log_interval: int = 4,
-        tb_log_name: str = "run",
-        reset_num_timesteps: bool = False,
-        progress_bar: bool = False,
-    ) -> Self:
-        """Learn for exactly ``total_timesteps`` more environment steps (see `AbstractAgent`).
-
-        Raises:
-            ValueError: The budget is no positive integer, there is no environment, or the
-                environment gives a reward that is not finite or an observation outside its space;
-                what was learnt before stays and can be saved.
-        """
-        budget = check_budget(total_timesteps)
-        self._interaction_or_raise()
-        if reset_num_timesteps:
-            self.num_timesteps = 0
-            self._episodes = RecentEpisodes()
-        LearningSession(
-            self,
-            budget,
-            callback,
-            log_interval=log_interval,
-            tb_log_name=tb_log_name,
-            progress_bar=progress_bar,
-        ).run()
-        self._warn_of_overflow()
-        return self
 
     def _warn_of_overflow(self) -> None:
         for name in ("action_values", "state_values"):
@@ -196,11 +159,24 @@ class AbstractTabularAgent(AbstractAgent):
         try:
             interaction.take(self._memories, min(num_steps, room))
         finally:
-            episodes = interaction.collect()
-            if len(episodes):
-                self._episodes.add(episodes)
-                if self.episode_watcher is not None:
-                    self.episode_watcher(episodes)
+            self._hear_of(interaction.collect())
+
+    def _last_steps(self) -> list[Step]:
+        step = self._interaction_or_raise().last_step()
+        if not (step.terminated or step.truncated):
+            return [step]
+        episode = float(self.episode_returns[-1]), int(self.episode_lengths[-1])
+        return [replace(step, episode=episode)]
+
+    def _begin_session(self) -> None:
+        self._interaction_or_raise().resume()
+
+    def _end_session(self) -> None:
+        self._interaction_or_raise().pause()
+        self._warn_of_overflow()
+
+    def _limit_episodes(self, num_episodes: int | None) -> None:
+        self._interaction_or_raise().limit_log(num_episodes)
 
     @property
     def num_timesteps(self) -> int:
@@ -210,26 +186,6 @@ class AbstractTabularAgent(AbstractAgent):
     @num_timesteps.setter
     def num_timesteps(self, steps: int) -> None:
         self._clock[0] = steps
-
-    @property
-    def num_episodes(self) -> int:
-        """Episodes finished so far."""
-        return self._episodes.num_episodes
-
-    @property
-    def episode_returns(self) -> NDArray[np.float64]:
-        """Undiscounted returns of the last hundred episodes at most."""
-        return self._episodes.returns
-
-    @property
-    def episode_lengths(self) -> NDArray[np.int64]:
-        """Lengths of the last hundred episodes at most."""
-        return self._episodes.lengths
-
-    @property
-    def has_log_outputs(self) -> bool:
-        """Whether anybody reads the logger."""
-        return self._logger is not None and bool(self._logger.output_formats)
 
     @property
     def num_states(self) -> int:

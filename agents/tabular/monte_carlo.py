@@ -28,6 +28,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..schedules import Schedule
 from .compilation import njit
 from .configuration import ControlConfig
 from .control import AbstractControl
@@ -40,7 +41,7 @@ from .episode_buffer import (
 )
 from .exploration import Exploration, explored_action, uniform_action
 from .interaction import Kernels
-from .schedules import Schedule, StepSize, size_of_update
+from .schedules import StepSize, size_of_update
 from .simulator import ACTION, OBSERVATION, Simulation, advance, finished, restart
 
 __all__ = ["MonteCarlo", "MonteCarloConfig"]

@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..schedules import Schedule
 from .compilation import njit
 from .configuration import PredictionConfig
 from .episode_buffer import (
@@ -35,7 +36,7 @@ from .episode_buffer import (
 )
 from .interaction import Kernels
 from .prediction import AbstractPrediction, EvaluatedPolicy, drawn_action
-from .schedules import Schedule, StepSize, size_of_update
+from .schedules import StepSize, size_of_update
 from .simulator import ACTION, OBSERVATION, Simulation, advance, finished, restart
 
 __all__ = ["MonteCarloPrediction", "MonteCarloPredictionConfig"]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ...envs.environment_state import capture, moment, restore
 from ...envs.state_index import StateIndex
-from .episodes import FinishedEpisodes
-from .interaction import AbstractInteraction, Kernels, Step
+from ..episodes import FinishedEpisodes
+from ..learning_session import Step
+from .interaction import AbstractInteraction, Kernels
 from .readings import Readings, number
 
 __all__ = ["SteppedInteraction"]

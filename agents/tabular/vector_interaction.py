@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from ...envs.state_index import StateIndex
 from ...envs.vector_environment_state import capture_vector, moment_of_copies, restore_vector
+from ..episodes import FinishedEpisodes
+from ..learning_session import Step
 from ..vector_steps import VectorSteps, VectorTransitions, info_of_copy
-from .episodes import FinishedEpisodes
-from .interaction import AbstractInteraction, Kernels, Step
+from .interaction import AbstractInteraction, Kernels
 from .observations import batch_of_states
 from .readings import Readings
 

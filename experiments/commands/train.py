@@ -166,7 +166,7 @@ def _options_of(agent: str) -> tuple[type[Any], tyro.constructors.ConstructorReg
 
 def _schedule_registry() -> tyro.constructors.ConstructorRegistry:
     """Teaches the parser the texts of schedules."""
-    from ...agents.tabular.schedules import Schedule
+    from ...agents.schedules import Schedule
 
     registry = tyro.constructors.ConstructorRegistry()
 

@@ -6,6 +6,7 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.checkpoint import FORMAT, space_from_json, space_to_json
 from gymagine.agents.tabular.dyna_q import DynaQ
 from gymagine.agents.tabular.monte_carlo import MonteCarlo
@@ -13,7 +14,6 @@ from gymagine.agents.tabular.n_step_sarsa import NStepSARSA
 from gymagine.agents.tabular.q_learning import QLearning
 from gymagine.agents.tabular.sarsa import SARSA
 from gymagine.agents.tabular.sarsa_lambda import SARSALambda
-from gymagine.agents.tabular.schedules import Schedule
 from gymagine.agents.tabular.td_prediction import TDPrediction
 from gymagine.envs.mdp import TabularMDP
 from gymagine.envs.tabular_env import TabularEnv

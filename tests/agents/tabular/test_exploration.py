@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.exploration import (
     best_action,
     best_value,
@@ -12,7 +13,6 @@ from gymagine.agents.tabular.exploration import (
     uniform_action,
 )
 from gymagine.agents.tabular.random_stream import random_stream
-from gymagine.agents.tabular.schedules import Schedule
 from scipy.stats import chisquare
 
 VALUES = np.array([[1.0, 3.0, 3.0, -2.0, 9.0]])

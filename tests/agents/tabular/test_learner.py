@@ -6,9 +6,9 @@ import pickle
 import gymnasium
 import numpy as np
 import pytest
+from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.q_learning import QLearning
 from gymagine.agents.tabular.sarsa import SARSA
-from gymagine.agents.tabular.schedules import Schedule
 from gymagine.envs.mdp import TabularMDP
 from gymagine.envs.tabular_env import TabularEnv
 from gymnasium import spaces

@@ -6,10 +6,10 @@ import threading
 import gymnasium
 import numpy as np
 import pytest
-from gymagine.agents.tabular.learning_session import check_budget
+from gymagine.agents.learning_session import check_budget
+from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.monte_carlo import MonteCarlo
 from gymagine.agents.tabular.q_learning import QLearning
-from gymagine.agents.tabular.schedules import Schedule
 from stable_baselines3.common.callbacks import (
     BaseCallback,
     CheckpointCallback,
@@ -176,10 +176,10 @@ def test_our_progress_bar_shows_rate_and_time_left(capsys):
 
 
 def test_nonsense_callbacks_are_refused():
-    from gymagine.agents.tabular.learning_session import _as_callback
+    from gymagine.agents.learning_session import as_callback
 
     with pytest.raises(TypeError, match="expected a callback"):
-        _as_callback(3)
+        as_callback(3)
 
 
 @pytest.mark.parametrize("budget", [2.5, "10", None, float("nan"), 0, -1, True])

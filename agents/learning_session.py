@@ -9,18 +9,19 @@ what is learnt.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..agent import Callback
+from .agent import Callback
 
 if TYPE_CHECKING:
     from stable_baselines3.common.callbacks import BaseCallback
 
-    from .learner import AbstractTabularAgent
+    from .learner import AbstractLearner
 
-__all__ = ["LearningSession", "check_budget"]
+__all__ = ["LearningSession", "Step", "as_callback", "check_budget"]
 
 _CHUNK_SECONDS = 0.1
 _FIRST_CHUNK = 1 << 10
@@ -39,6 +40,29 @@ def check_budget(total_timesteps: Any) -> int:
     return int(total_timesteps)
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of one environment as callbacks see it, in the environment's own terms.
+
+    Attributes:
+        observation: What it led to.
+        action: What was done.
+        reward: What it brought.
+        terminated: Whether it ended the episode.
+        truncated: Whether a cap cut the episode.
+        info: What the environment said.
+        episode: (return, length) of the episode that it ended, or None.
+    """
+
+    observation: Any
+    action: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+    episode: tuple[float, int] | None = None
+
+
 class LearningSession:
     """Runs one budget of steps on behalf of a learner.
 
@@ -53,7 +77,7 @@ class LearningSession:
 
     def __init__(
         self,
-        agent: AbstractTabularAgent,
+        agent: AbstractLearner,
         budget: int,
         callback: Callback,
         *,
@@ -64,7 +88,7 @@ class LearningSession:
         self._agent = agent
         self._first = agent.num_timesteps
         self._end = self._first + budget
-        self._callback = None if callback is None else _as_callback(callback)
+        self._callback = None if callback is None else as_callback(callback)
         self._log_interval = max(1, int(log_interval))
         # counted over the agent's life, so that many short calls log as often as one long one
         self._logged = agent.num_episodes - agent.num_episodes % self._log_interval
@@ -80,16 +104,12 @@ class LearningSession:
 
     def run(self) -> None:
         """Take the steps."""
-        interaction = self._agent._interaction_or_raise()
-        interaction.resume()
         try:
             if self._callback is None:
                 self._run_chunks()
             else:
                 self._run_steps(self._callback)
         finally:
-            interaction.limit_log(None)
-            interaction.pause()
             if self._bar is not None:
                 self._bar.close()
 
@@ -114,41 +134,42 @@ class LearningSession:
         going_on = True
         while going_on and agent.num_timesteps < self._end:
             self._limit_log()
+            before = agent.num_timesteps
             agent._advance(1)
-            self._show_step()
+            self._show_steps()
             if self._bar is not None:
-                self._bar.update(1)
+                self._bar.update(agent.num_timesteps - before)
             self._dump_if_due()
             going_on = callback.on_step()
         callback.on_rollout_end()
         callback.on_training_end()
 
-    def _show_step(self) -> None:
-        """Tell callbacks of the last step: all of them hold the dictionary that changes here."""
-        step = self._agent._interaction_or_raise().last_step()
-        ended = step.terminated or step.truncated
+    def _show_steps(self) -> None:
+        """Tell callbacks of the last steps: all of them hold the dictionary that changes here."""
+        steps = self._agent._last_steps()
+        self._locals.update(
+            new_obs=[step.observation for step in steps],
+            actions=np.array([step.action for step in steps]),
+            rewards=np.array([step.reward for step in steps]),
+            dones=np.array([step.terminated or step.truncated for step in steps]),
+            infos=[self._info_of(step) for step in steps],
+        )
+
+    def _info_of(self, step: Step) -> dict[str, Any]:
         info = dict(step.info)
         info["TimeLimit.truncated"] = step.truncated and not step.terminated
-        if ended:
-            seconds = round(time.perf_counter() - self._started, 6)
+        if step.terminated or step.truncated:
             info["terminal_observation"] = step.observation
-            info["episode"] = {
-                "r": float(self._agent.episode_returns[-1]),
-                "l": int(self._agent.episode_lengths[-1]),
-                "t": seconds,
-            }
-        self._locals.update(
-            new_obs=[step.observation],
-            actions=np.array([step.action]),
-            rewards=np.array([step.reward]),
-            dones=np.array([ended]),
-            infos=[info],
-        )
+        if step.episode is not None:
+            total, length = step.episode
+            seconds = round(time.perf_counter() - self._started, 6)
+            info["episode"] = {"r": total, "l": length, "t": seconds}
+        return info
 
     def _limit_log(self) -> None:
         due = self._logged + self._log_interval - self._agent.num_episodes
         limit = max(1, due) if self._agent.has_log_outputs else None
-        self._agent._interaction_or_raise().limit_log(limit)
+        self._agent._limit_episodes(limit)
 
     def _dump_if_due(self) -> None:
         agent = self._agent
@@ -171,7 +192,12 @@ class LearningSession:
         logger.dump(step=agent.num_timesteps)
 
 
-def _as_callback(callback: Callback) -> BaseCallback:
+def as_callback(callback: Callback) -> BaseCallback:
+    """Stable-Baselines3's callback, from what ``learn`` takes.
+
+    Raises:
+        TypeError: It is none.
+    """
     from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 
     if isinstance(callback, list):

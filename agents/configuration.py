@@ -1,0 +1,107 @@
+"""What the hyper-parameters of all agents have in common: how they are checked, and their JSON.
+
+An agent's ``Config`` is a frozen dataclass whose fields have a default and a docstring each. It
+lists the ranges of its numbers and calls `check_fields` when it is built.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .schedules import Schedule
+
+__all__ = ["Ranges", "check_fields", "config_from_json", "config_to_json"]
+
+Ranges: TypeAlias = Mapping[str, tuple[float, float, bool]]
+"""By field: the lowest and the highest value, and whether the lowest itself is allowed."""
+
+
+def check_fields(config: Any, ranges: Ranges, choices: Mapping[str, tuple[str, ...]]) -> None:
+    """Check the fields of a config, whose numbers become Python's own and whose texts schedules.
+
+    Args:
+        config: A frozen dataclass.
+        ranges: Of its numbers, and of the entries of its tuples; those not listed are unbounded.
+        choices: The values that a field may have, where they are words.
+
+    Raises:
+        ValueError: A value is out of range or of another kind; the message names the field.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, np.bool_ | np.integer | np.floating):
+            value = value.item()  # JSON and kernels take Python's own
+        elif isinstance(value, str) and "Schedule" in str(field.type):
+            value = Schedule.parse(value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        object.__setattr__(config, field.name, value)
+        _check(field.name, str(field.type), value, ranges, choices)
+
+
+def config_to_json(config: Any) -> dict[str, Any]:
+    """The fields as JSON holds them: a schedule is its text."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {
+        name: str(value) if isinstance(value, Schedule) else value
+        for name, value in values.items()
+    }
+
+
+def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
+    """The config that `config_to_json` wrote.
+
+    Raises:
+        ValueError: A field is unknown here, so the file is of a later version.
+    """
+    known = {field.name for field in dataclasses.fields(config_type)}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise ValueError(f"expected hyper-parameters among {sorted(known)}, got {unknown}")
+    return config_type(**fields)
+
+
+def _check(
+    name: str,
+    annotation: str,
+    value: Any,
+    ranges: Ranges,
+    choices: Mapping[str, tuple[str, ...]],
+) -> None:
+    if name in choices:
+        if value not in choices[name]:
+            raise ValueError(f"expected {name} as one of {choices[name]}, got {value!r}")
+        return
+    if annotation == "bool":
+        if not isinstance(value, bool):
+            raise ValueError(f"expected {name} as True or False, got {value!r}")
+        return
+    if value is None and "None" in annotation:
+        return
+    if annotation.startswith("tuple"):
+        if not isinstance(value, tuple):
+            raise ValueError(f"expected {name} as a tuple of integers, got {value!r}")
+        for entry in value:
+            _check(name, "int", entry, ranges, choices)
+        return
+    low, high, inclusive = ranges.get(name, (-math.inf, math.inf, False))
+    least, most = _ends(name, annotation, value)
+    inside = (least >= low if inclusive else least > low) and most <= high
+    if not (inside and math.isfinite(least) and math.isfinite(most)):
+        bracket = "[" if inclusive else "("
+        raise ValueError(f"expected {name} in {bracket}{low}, {high}], got {value}")
+
+
+def _ends(name: str, annotation: str, value: Any) -> tuple[float, float]:
+    if isinstance(value, Schedule):
+        return value.ends
+    if annotation.startswith("int") and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ValueError(f"expected {name} as an integer, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected {name} as a number, got {value!r}")
+    return value, value

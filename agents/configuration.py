@@ -63,7 +63,10 @@ def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
     unknown = sorted(set(fields) - known)
     if unknown:
         raise ValueError(f"expected hyper-parameters among {sorted(known)}, got {unknown}")
-    return config_type(**fields)
+    given = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return config_type(**given)
 
 
 def _check(

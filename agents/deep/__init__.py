@@ -1,0 +1,3 @@
+"""Deep agents: networks in place of tables."""
+
+__all__: list[str] = []

@@ -1,0 +1,142 @@
+"""DQN and its switches on worlds whose answers are known."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymagine.agents.deep.dqn import DQN
+from gymagine.envs import probes
+from gymagine.storage import read_arrays
+
+SWITCHES = {
+    "plain": {},
+    "double": {"double": True},
+    "duelling": {"duelling": True},
+    "prioritised": {"prioritised": True},
+    "n-step": {"n_step": 3},
+    "categorical": {"categorical": True, "v_min": -2.0, "v_max": 2.0},
+    "noisy": {"noisy": True},
+    "rainbow": {"rainbow": True, "v_min": -2.0, "v_max": 2.0},
+}
+SMALL = {
+    "learning_rate": 3e-3,
+    "buffer_size": 2_000,
+    "hidden_sizes": (16,),
+    "train_freq": 2,
+    "target_update_interval": 50,
+    "discount": 0.5,
+    "exploration_rate": 0.5,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def learnt(probe, switches, steps=1_500, **changes):
+    return DQN(probe, seed=1, **SMALL | SWITCHES[switches] | changes).learn(steps)
+
+
+def values(agent, seen):
+    return agent.action_values(np.array([seen], dtype=np.float32))
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_values_of_probes_with_one_action(switches):
+    near = {"abs": 0.12}
+    agent = learnt(probes.value_probe(), switches)
+    assert values(agent, 0.0) == pytest.approx([1.0], **near)
+    agent = learnt(probes.observation_probe(), switches)
+    assert values(agent, -1.0) == pytest.approx([-1.0], **near)
+    assert values(agent, 1.0) == pytest.approx([1.0], **near)
+    agent = learnt(probes.discount_probe(), switches)
+    assert values(agent, 0.0) == pytest.approx([0.5], **near)
+    assert values(agent, 1.0) == pytest.approx([1.0], **near)
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_actions_of_probes_with_two(switches):
+    near = {"abs": 0.15}
+    agent = learnt(probes.action_probe(), switches)
+    assert values(agent, 0.0) == pytest.approx([-1.0, 1.0], **near)
+    agent = learnt(probes.policy_probe(), switches)
+    assert values(agent, -1.0) == pytest.approx([1.0, -1.0], **near)
+    assert values(agent, 1.0) == pytest.approx([-1.0, 1.0], **near)
+    seen = np.array([[-1.0], [1.0], [1.0]], dtype=np.float32)
+    assert agent.predict(seen)[0].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_truncation_is_bootstrapped(switches):
+    agent = learnt(probes.truncation_probe(), switches, 3_000, v_max=3.0)
+    assert values(agent, 0.0) == pytest.approx([2.0], abs=0.15)
+
+
+def test_a_copy_of_a_vector_environment_each():
+    mode = gymnasium.vector.AutoresetMode.NEXT_STEP
+    for mode in gymnasium.vector.AutoresetMode:
+        env = gymnasium.vector.SyncVectorEnv([probes.policy_probe] * 4, autoreset_mode=mode)
+        agent = learnt(env, "plain", 2_000)
+        assert values(agent, 1.0) == pytest.approx([-1.0, 1.0], abs=0.15)
+        assert 2_000 <= agent.num_timesteps < 2_004
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_resuming_leaves_the_same_bytes(switches, tmp_path):
+    def make():
+        return gymnasium.make("CartPole-v1")
+
+    settings = SMALL | SWITCHES[switches]
+    DQN(make(), seed=3, **settings).learn(400).save(tmp_path / "whole")
+    DQN(make(), seed=3, **settings).learn(201).save(tmp_path / "half")
+    resumed = DQN.load(tmp_path / "half", env=make()).learn(199)
+    resumed.save(tmp_path / "resumed")
+    whole, whole_header = read_arrays(tmp_path / "whole", expected_format="gymagine-dqn-1")
+    other, other_header = read_arrays(tmp_path / "resumed", expected_format="gymagine-dqn-1")
+    assert whole.keys() == other.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+    assert whole_header == other_header
+
+
+def test_equal_seeds_learn_the_same():
+    one, same, other = (DQN("CartPole-v1", seed=s, **SMALL).learn(300) for s in (0, 0, 1))
+    seen = np.zeros(4, dtype=np.float32)
+    assert (one.action_values(seen) == same.action_values(seen)).all()
+    assert (one.action_values(seen) != other.action_values(seen)).all()
+
+
+def test_actions_that_start_elsewhere():
+    class Shifted(gymnasium.ActionWrapper):
+        def __init__(self, env):
+            super().__init__(env)
+            self.action_space = gymnasium.spaces.Discrete(2, start=7)
+
+        def action(self, action):
+            assert action in self.action_space
+            return action - 7
+
+    agent = learnt(Shifted(probes.policy_probe()), "plain")
+    assert agent.predict(np.array([1.0], dtype=np.float32))[0] == 8
+
+
+@pytest.mark.parametrize("env_id", ["FrozenLake-v1", "Blackjack-v1"])
+def test_finite_observations(env_id):
+    agent = DQN(env_id, seed=0, **SMALL).learn(200)
+    observation = agent.observation_space.sample()
+    assert agent.predict(observation)[0] in agent.action_space
+
+
+def test_mistakes():
+    with pytest.raises(ValueError, match=r"expected Discrete actions.*got Box"):
+        DQN("Pendulum-v1")
+    with pytest.raises(ValueError, match="batch_size within the buffer_size of 10, got 32"):
+        DQN("CartPole-v1", buffer_size=10)
+    with pytest.raises(TypeError, match="did you mean learning_rate"):
+        DQN("CartPole-v1", learning_rat=1.0)
+    with pytest.raises(ValueError, match="at least one timestep, got 0"):
+        DQN("CartPole-v1", buffer_size=100).learn(0)

@@ -59,14 +59,18 @@ def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
     Raises:
         ValueError: A field is unknown here, so the file is of a later version.
     """
-    known = {field.name for field in dataclasses.fields(config_type)}
-    unknown = sorted(set(fields) - known)
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(config_type)}
+    unknown = sorted(set(fields) - set(kinds))
     if unknown:
-        raise ValueError(f"expected hyper-parameters among {sorted(known)}, got {unknown}")
-    given = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-    }
-    return config_type(**given)
+        raise ValueError(f"expected hyper-parameters among {sorted(kinds)}, got {unknown}")
+    return config_type(**{name: _read(kinds[name], value) for name, value in fields.items()})
+
+
+def _read(annotation: str, value: Any) -> Any:
+    """A field's value from JSON, which has neither schedules nor tuples."""
+    if isinstance(value, str) and "Schedule" in annotation:
+        return Schedule.parse(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check(

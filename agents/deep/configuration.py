@@ -13,7 +13,7 @@ from .layers import Activation
 
 __all__ = ["DQNConfig"]
 
-ActionMasks = Literal["never", "always"]
+ActionMasks = Literal["auto", "never"]
 
 _RANGES = {
     "discount": (0.0, 1.0, True),
@@ -111,8 +111,8 @@ class DQNConfig:
     """All six switches: double, duelling, prioritised, three steps, categorical, noisy."""
     frame_stack: int = 1
     """Frames in an observation of the wrapper FrameStackObservation, which are stored once."""
-    action_masks: ActionMasks = "never"
-    """Whether ``info["action_mask"]`` forbids actions."""
+    action_masks: ActionMasks = "auto"
+    """Whether ``info["action_mask"]`` forbids actions: where the first one has it, or never."""
     compile: bool = False
     """Compile the update into one graph: half a minute at first, then two and a half times the
     updates of a small network."""

@@ -25,6 +25,7 @@ References:
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, Self
 
@@ -42,6 +43,9 @@ from ..configuration import config_from_json, config_to_json
 from ..episodes import FinishedEpisodes, RecentEpisodes
 from ..learner import AbstractLearner, Step
 from ..schedules import Schedule
+from ..space_json import space_from_json, space_to_json
+from ..tabular.checkpoint import package_versions
+from ..tabular.observations import check_same_space
 from .categorical_values import value_atoms
 from .configuration import DQNConfig
 from .encoders import Encoder
@@ -62,6 +66,7 @@ __all__ = ["DQN"]
 
 _FORMAT = "gymagine-dqn-1"
 _MEMBERS = 1
+_LOG = logging.getLogger(__name__)
 
 
 class DQN(AbstractLearner):
@@ -73,6 +78,10 @@ class DQN(AbstractLearner):
             environment step together, so that a session may end up to one step a copy late.
         seed: Seeds everything random here and, in the first reset, the environment.
         hyperparameters: Fields of `DQNConfig`.
+
+    Attributes:
+        environment_restored: False after loading a checkpoint whose environment could not be put
+            back into its state, so that the next step begins an episode.
 
     Raises:
         ValueError: A space is of another kind, a hyper-parameter is out of range, or the memory
@@ -90,6 +99,7 @@ class DQN(AbstractLearner):
     Config = DQNConfig
     name = "dqn"
     config: DQNConfig
+    environment_restored: bool
     _last: MemberTransitions | None
     _log: list[tuple[int, float, int]]
 
@@ -102,7 +112,7 @@ class DQN(AbstractLearner):
     ) -> None:
         config = build_config(type(self), hyperparameters)
         made = env if isinstance(env, VectorEnv) else make_env(env)
-        self._set_up(made, *_spaces_of(made), config, seed)
+        self._set_up(made, *_spaces_of(made), config, seed, _rows_of(made))
 
     def action_values(self, observation: Any) -> NDArray[np.float32]:
         """(A,) values of the actions for one observation, without noise."""
@@ -241,7 +251,7 @@ class DQN(AbstractLearner):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write networks, optimiser, memory, streams and the environment's state to one file."""
         arrays = self._population.arrays()
-        arrays["rows.returns"], arrays["rows.lengths"] = self._returns, self._lengths
+        arrays["counts.returns"], arrays["counts.lengths"] = self._returns, self._lengths
         arrays["episodes.returns"] = self._episodes.returns
         arrays["episodes.lengths"] = self._episodes.lengths
         header = {
@@ -249,7 +259,12 @@ class DQN(AbstractLearner):
             "agent": self.name,
             "config": config_to_json(self.config),
             "seed": self.seed,
+            "num_rows": len(self._returns),
+            "num_timesteps": self.num_timesteps,
             "num_episodes": self.num_episodes,
+            "observation_space": space_to_json(self.observation_space),
+            "action_space": space_to_json(self.action_space),
+            "versions": package_versions(),
             "population": self._population.header(),
         }
         write_arrays(path, arrays, header)
@@ -258,18 +273,40 @@ class DQN(AbstractLearner):
     def load(
         cls, path: str | os.PathLike[str], env: EnvLike | VectorEnv[Any, Any, Any] | None = None
     ) -> Self:
-        """Read what `save` wrote (see `AbstractAgent`)."""
+        """Read what `save` wrote (see `AbstractAgent`).
+
+        In an environment that is not of the same kind, or does not tell its state, learning goes
+        on with new episodes.
+        """
         arrays, header = read_arrays(path, expected_format=_FORMAT)
         if header["agent"] != cls.name:
             raise ValueError(f"expected a {cls.name} agent, got {path} of {header['agent']}")
-        if env is None:
-            raise ValueError("expected an environment")
         agent = cls.__new__(cls)
         config = config_from_json(cls.Config, header["config"])
-        made = env if isinstance(env, VectorEnv) else make_env(env)
-        agent._set_up(made, *_spaces_of(made), config, header["seed"])
-        agent._population.restore(arrays, header["population"])
-        agent._returns[:], agent._lengths[:] = arrays["rows.returns"], arrays["rows.lengths"]
+        observation_space = space_from_json(header["observation_space"])
+        action_space = space_from_json(header["action_space"])
+        made = env if env is None or isinstance(env, VectorEnv) else make_env(env)
+        if made is not None:
+            found = _spaces_of(made)
+            check_same_space("observation", observation_space, found[0])
+            check_same_space("action", action_space, found[1])
+            if _rows_of(made) != header["num_rows"]:
+                raise ValueError(
+                    f"expected an environment of {header['num_rows']} copies, as the agent's "
+                    f"memory is, got {_rows_of(made)}"
+                )
+        rows = header["num_rows"]
+        agent._set_up(made, observation_space, action_space, config, header["seed"], rows)
+        agent.environment_restored = agent._population.restore(arrays, header["population"])
+        if agent.environment_restored:
+            agent._returns[:], agent._lengths[:] = (
+                arrays["counts.returns"],
+                arrays["counts.lengths"],
+            )
+        else:
+            _LOG.warning(
+                "the environment's state could not be restored: learning goes on with new episodes"
+            )
         agent._episodes.num_episodes = header["num_episodes"]
         agent._episodes.returns = arrays["episodes.returns"]
         agent._episodes.lengths = arrays["episodes.lengths"]
@@ -279,11 +316,12 @@ class DQN(AbstractLearner):
 
     def _set_up(
         self,
-        env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
+        env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | None,
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         config: DQNConfig,
         seed: int,
+        num_rows: int,
     ) -> None:
         if not isinstance(action_space, spaces.Discrete):
             raise ValueError(
@@ -293,25 +331,27 @@ class DQN(AbstractLearner):
         self.observation_space, self.action_space = observation_space, action_space
         self._num_actions, self._action_start = int(action_space.n), int(action_space.start)
         self._leaves = ObservationLeaves(observation_space)
-        steps = self._steps_of(env)
-        self._population = self._build(steps)
+        self._population = self._build(self._steps_of(env), num_rows)
         self._episodes, self.episode_watcher = RecentEpisodes(), None
-        self._returns = np.zeros(steps.num_rows)
-        self._lengths = np.zeros(steps.num_rows, dtype=np.int64)
+        self.environment_restored = True
+        self._returns = np.zeros(num_rows)
+        self._lengths = np.zeros(num_rows, dtype=np.int64)
         self._ended: dict[int, tuple[float, int]] = {}
         self._log = []
         self._episode_limit = 1 << 14
         self._last = None
 
     def _steps_of(
-        self, env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
-    ) -> AbstractMemberSteps:
-        masked = self._num_actions if self.config.action_masks == "always" else None
+        self, env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | None
+    ) -> AbstractMemberSteps | None:
+        masked = self._num_actions if self.config.action_masks == "auto" else None
+        if env is None:
+            return None
         if isinstance(env, VectorEnv):
             return VectorMemberSteps(env, self._leaves, masked)
         return SingleSteps(env, self._leaves, masked)
 
-    def _build(self, steps: AbstractMemberSteps) -> QPopulation:
+    def _build(self, steps: AbstractMemberSteps | None, num_rows: int) -> QPopulation:
         config = self.config
         streams = member_streams([self.seed])
         rngs = streams.parameters.generators
@@ -334,17 +374,20 @@ class DQN(AbstractLearner):
             adam_epsilon=config.adam_epsilon,
         )
         rates = torch.full((_MEMBERS,), config.learning_rate)
-        memory = ReplayMemory(
-            self._leaves,
-            config.buffer_size,
-            num_actions=self._num_actions,
-            copies=steps.num_rows,
-            discount=config.discount,
-            n_step=config.n_step,
-            frame_stack=config.frame_stack,
-            masks=config.action_masks == "always",
-            priority_exponent=config.priority_exponent if config.prioritised else None,
-        )
+
+        def remember(masks: bool) -> ReplayMemory:
+            return ReplayMemory(
+                self._leaves,
+                config.buffer_size,
+                num_actions=self._num_actions,
+                copies=num_rows,
+                discount=config.discount,
+                n_step=config.n_step,
+                frame_stack=config.frame_stack,
+                masks=masks,
+                priority_exponent=config.priority_exponent if config.prioritised else None,
+            )
+
         settings = QSettings(
             batch_size=config.batch_size,
             learning_starts=config.learning_starts,
@@ -356,7 +399,7 @@ class DQN(AbstractLearner):
             action_start=self._action_start,
         )
         update = QUpdate(network, loss, rates, compiled=config.compile)
-        return QPopulation(network, update, memory, steps, streams, settings)
+        return QPopulation(network, update, remember, steps, streams, settings)
 
 
 def _spaces_of(
@@ -365,6 +408,10 @@ def _spaces_of(
     if isinstance(env, VectorEnv):
         return env.single_observation_space, env.single_action_space
     return env.observation_space, env.action_space
+
+
+def _rows_of(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int:
+    return env.num_envs if isinstance(env, VectorEnv) else 1
 
 
 def _at(value: float | Schedule, step: int) -> float:

@@ -60,7 +60,7 @@ class AbstractMemberSteps(ABC):
     Attributes:
         num_rows: R.
         leaves: (R, ...) the observations to act on.
-        masks: (R, A) the actions allowed there, or None where masks are not read.
+        masks: (R, A) the actions allowed there, or None where the first infos had none.
     """
 
     num_rows: int
@@ -101,7 +101,8 @@ class SingleSteps(AbstractMemberSteps):
     Args:
         env: The environment.
         leaves: Of its observations.
-        num_actions: A, to read masks from ``info["action_mask"]``; None does not read them.
+        num_actions: A, to read masks from ``info["action_mask"]`` if the first info has one; None
+            does not read them.
     """
 
     def __init__(
@@ -112,11 +113,15 @@ class SingleSteps(AbstractMemberSteps):
     ) -> None:
         self._env, self._leaves, self._num_actions = env, leaves, num_actions
         self.num_rows = 1
+        self.masks = None
 
     def reset(self, seeds: Sequence[int]) -> None:
         """Begin an episode."""
         (seed,) = seeds
-        self._begin(seed)
+        observation, info = self._env.reset(seed=seed)
+        self.leaves = self._read(observation)
+        reads = self._num_actions is not None and "action_mask" in info
+        self.masks = _mask(info, self._num_actions) if reads else None
 
     def step(self, actions: NDArray[Any]) -> MemberTransitions:
         """Take an action, and begin the next episode where it was the last."""
@@ -127,13 +132,15 @@ class SingleSteps(AbstractMemberSteps):
             terminated=np.array([terminated], dtype=np.bool_),
             truncated=np.array([truncated], dtype=np.bool_),
             next_leaves=self._read(observation),
-            next_masks=_mask(info, self._num_actions),
+            next_masks=None if self.masks is None else _mask(info, self._num_actions),
             begun=np.array([terminated or truncated], dtype=np.bool_),
             infos=(info,),
         )
         self.leaves, self.masks = found.next_leaves, found.next_masks
         if found.begun[0]:
-            self._begin(None)
+            observation, info = self._env.reset()
+            self.leaves = self._read(observation)
+            self.masks = None if self.masks is None else _mask(info, self._num_actions)
         return found
 
     def state(self) -> Any:
@@ -143,11 +150,6 @@ class SingleSteps(AbstractMemberSteps):
     def restore(self, state: Any) -> None:
         """Put it back."""
         restore(self._env, state)
-
-    def _begin(self, seed: int | None) -> None:
-        observation, info = self._env.reset(seed=seed)
-        self.leaves = self._read(observation)
-        self.masks = _mask(info, self._num_actions)
 
     def _read(self, observation: Any) -> Leaves:
         leaves = self._leaves.of_one(observation)
@@ -161,7 +163,8 @@ class VectorMemberSteps(AbstractMemberSteps):
     Args:
         env: The environment, in any autoreset mode.
         leaves: Of one copy's observations.
-        num_actions: A, to read masks from ``infos["action_mask"]``; None does not read them.
+        num_actions: A, to read masks from ``infos["action_mask"]`` if the first infos have one;
+            None does not read them.
     """
 
     def __init__(
@@ -173,22 +176,22 @@ class VectorMemberSteps(AbstractMemberSteps):
         self._env, self._leaves, self._num_actions = env, leaves, num_actions
         self._steps = VectorSteps(env)
         self.num_rows = env.num_envs
+        self.masks = None
 
     def reset(self, seeds: Sequence[int]) -> None:
         """Begin an episode in every row."""
         observations, infos = self._steps.reset(list(seeds))
         self.leaves = self._read(observations)
-        if self._num_actions is not None:
-            self.masks = self._masks([info_of_copy(infos, row) for row in range(self.num_rows)])
-        else:
-            self.masks = None
+        rows = [info_of_copy(infos, row) for row in range(self.num_rows)]
+        reads = self._num_actions is not None and any("action_mask" in info for info in rows)
+        self.masks = self._masks(rows) if reads else None
 
     def step(self, actions: NDArray[Any]) -> MemberTransitions:
         """Take an action in every row; episodes begin as the environment's mode has it."""
         found = self._steps.step(actions)
         infos = [found.info(row) for row in range(self.num_rows)]
         next_leaves = self._read(found.next_observations)
-        next_masks = None if self._num_actions is None else self._masks(infos)
+        next_masks = None if self.masks is None else self._masks(infos)
         self.leaves, self.masks = next_leaves, next_masks
         if found.begun.any():
             self._begin(found.begun, found.first_observations, found.first_infos)

@@ -13,7 +13,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +71,14 @@ class QPopulation:
     Args:
         network: Of all members.
         update: Moves it.
-        memory: The members' transitions.
-        steps: The environments, M * N rows.
+        remember: Makes the members' memory, with or without masks, when it is known whether the
+            environments give any.
+        steps: The environments, M * N rows; None for a population that only acts.
         streams: The members' random numbers.
         settings: When it does what.
 
     Attributes:
+        memory: The members' transitions; None before the first step.
         num_timesteps: Environment steps of one member so far.
         num_updates: Updates so far.
         last_update: What came of the latest one, or None before the first.
@@ -89,16 +91,19 @@ class QPopulation:
         self,
         network: QNetwork,
         update: QUpdate,
-        memory: ReplayMemory,
+        remember: Callable[[bool], ReplayMemory],
         steps: AbstractMemberSteps | None,
         streams: Streams,
         settings: QSettings,
     ) -> None:
-        self.network, self.update, self.memory = network, update, memory
+        self.network, self.update = network, update
+        self._remember = remember
+        self.memory: ReplayMemory | None = None
         self.streams, self.settings = streams, settings
         self._steps = steps
         self._members = len(streams.acting.generators)
         self._begun = False
+        self._saved_place: tuple[dict[str, Array], Any] = ({}, None)
         self.num_timesteps = 0
         self.num_updates = 0
         self.last_update: UpdateResult | None = None
@@ -114,12 +119,11 @@ class QPopulation:
             The step.
         """
         steps = self._environments()
-        if not self._begun:
-            self._begin()
+        memory = self._begin() if not self._begun or self.memory is None else self.memory
         actions = self._act(steps.leaves, steps.masks, exploration_rate)
         self.last_actions = actions
         found = steps.step(actions + self.settings.action_start)
-        self.memory.add(
+        memory.add(
             found.taken,
             actions,
             found.rewards,
@@ -129,11 +133,11 @@ class QPopulation:
             found.next_masks,
         )
         if found.begun.any():
-            self.memory.begin(found.begun, steps.leaves, steps.masks)
+            memory.begin(found.begun, steps.leaves, steps.masks)
         before = self.num_timesteps
         # rows that wait for an episode take no step; with several members none waits
         self.num_timesteps += int(found.taken.sum()) // self._members
-        self._learn(before, importance_exponent)
+        self._learn(memory, before, importance_exponent)
         return found
 
     def values(
@@ -185,13 +189,16 @@ class QPopulation:
             )
         return self._steps
 
-    def _begin(self) -> None:
+    def _begin(self) -> ReplayMemory:
         steps = self._environments()
         copies = steps.num_rows // self._members
         seeds = self.streams.environments.integers(2**31, copies)
         steps.reset([int(seed) for seed in seeds.ravel()])
+        if self.memory is None:
+            self.memory = self._remember(steps.masks is not None)
         self.memory.begin(np.ones(steps.num_rows, dtype=np.bool_), steps.leaves, steps.masks)
         self._begun = True
+        return self.memory
 
     def _act(
         self, leaves: Leaves, masks: Bool[Array, "rows actions"] | None, rate: float
@@ -226,22 +233,22 @@ class QPopulation:
         shapes = self.network.noise_shapes
         return layer_noise(shapes, streams.generators) if shapes else None
 
-    def _learn(self, before: int, importance_exponent: float) -> None:
+    def _learn(self, memory: ReplayMemory, before: int, importance_exponent: float) -> None:
         settings, now = self.settings, self.num_timesteps
         if now > settings.learning_starts:
             for _ in range(now // settings.train_freq - before // settings.train_freq):
                 for _ in range(settings.gradient_steps):
-                    self._update(importance_exponent)
+                    self._update(memory, importance_exponent)
         interval = settings.target_update_interval
         if now // interval > before // interval:
             self.update.move_targets(settings.tau)
 
-    def _update(self, importance_exponent: float) -> None:
-        drawn = self.memory.sample(self.settings.batch_size, self.streams.sampling.generators)
+    def _update(self, memory: ReplayMemory, importance_exponent: float) -> None:
+        drawn = memory.sample(self.settings.batch_size, self.streams.sampling.generators)
         weights = None
-        prioritised = self.memory.layout.prioritised
+        prioritised = memory.layout.prioritised
         if prioritised:
-            size = torch.from_numpy(self.memory.size)
+            size = torch.from_numpy(memory.size)
             weights = importance_weights(drawn.probabilities, size, importance_exponent)
         batch = UpdateBatch(
             observations=drawn.observations,
@@ -256,7 +263,7 @@ class QPopulation:
         self.last_update = self.update(batch, (before, after, of_target))
         self.num_updates += 1
         if prioritised:
-            self.memory.update_priorities(drawn.indices, self.last_update.errors)
+            memory.update_priorities(drawn.indices, self.last_update.errors)
 
     # ---- for checkpoints ------------------------------------------------------------------------
 
@@ -266,13 +273,18 @@ class QPopulation:
         found: dict[str, Array] = {"adam.decays": adam.decays.numpy()}
         for prefix, tensors in self._tensors(adam).items():
             found.update({f"{prefix}.{name}": tensor.numpy() for name, tensor in tensors.items()})
-        found.update({f"memory.{name}": array for name, array in self.memory.arrays().items()})
-        if self._begun:
-            steps = self._environments()
-            found.update({f"rows.leaf{i}": leaf for i, leaf in enumerate(steps.leaves)})
-            if steps.masks is not None:
-                found["rows.masks"] = steps.masks
-        return found
+        if self.memory is not None:
+            found.update({f"memory.{name}": array for name, array in self.memory.arrays().items()})
+        return found | self._place()[0]
+
+    def _place(self) -> tuple[dict[str, Array], Any]:
+        """Where the rows stand: the observations to act on, and the environments' state."""
+        if not self._begun or self._steps is None:
+            return self._saved_place
+        steps = self._steps
+        leaves = {f"rows.leaf{i}": leaf for i, leaf in enumerate(steps.leaves)}
+        masks = {} if steps.masks is None else {"rows.masks": steps.masks}
+        return leaves | masks, steps.state()
 
     def header(self) -> dict[str, Any]:
         """The rest, as JSON holds it."""
@@ -280,8 +292,10 @@ class QPopulation:
             "num_timesteps": self.num_timesteps,
             "num_updates": self.num_updates,
             "streams": self.streams.state(),
-            "environment": self._environments().state() if self._begun else None,
+            "environment": self._place()[1],
             "begun": self._begun,
+            "remembers": self.memory is not None,
+            "masks": self.memory is not None and self.memory.layout.mask_size > 0,
         }
 
     def restore(self, arrays: Mapping[str, Array], header: Mapping[str, Any]) -> bool:
@@ -298,24 +312,33 @@ class QPopulation:
             for name, tensor in tensors.items():
                 _fill(tensor, arrays, f"{prefix}.{name}")
         _fill(adam.decays, arrays, "adam.decays")
-        self.memory.restore(
-            {
-                name.removeprefix("memory."): array
-                for name, array in arrays.items()
-                if name.startswith("memory.")
-            }
-        )
+        if header["remembers"]:
+            self.memory = self._remember(bool(header["masks"]))
+            self.memory.restore(
+                {
+                    name.removeprefix("memory."): array
+                    for name, array in arrays.items()
+                    if name.startswith("memory.")
+                }
+            )
         self.streams.restore(header["streams"])
         self.num_timesteps, self.num_updates = header["num_timesteps"], header["num_updates"]
-        if self._steps is None or not header["begun"]:
+        if not header["begun"]:
+            return True
+        rows = {name: array for name, array in arrays.items() if name.startswith("rows.")}
+        if self._steps is None:
+            self._saved_place = rows, header["environment"]
+            self._begun = True
             return True
         if header["environment"] is None:
             return False
-        self._steps.restore(header["environment"])
-        self._steps.leaves = tuple(
-            arrays[f"rows.leaf{i}"] for i in range(sum(n.startswith("rows.leaf") for n in arrays))
-        )
-        self._steps.masks = arrays.get("rows.masks")
+        try:
+            self._steps.restore(header["environment"])
+        except ValueError:  # of other environments
+            return False
+        num_leaves = sum(name.startswith("rows.leaf") for name in rows)
+        self._steps.leaves = tuple(rows[f"rows.leaf{i}"] for i in range(num_leaves))
+        self._steps.masks = rows.get("rows.masks")
         self._begun = True
         return True
 

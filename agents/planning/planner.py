@@ -30,7 +30,8 @@ from ...envs.state_index import StateIndex
 from ...storage import read_arrays, write_arrays
 from ..agent import AbstractAgent, Callback, build_config
 from ..configuration import config_from_json
-from ..tabular.checkpoint import package_versions, space_from_json, space_to_json
+from ..space_json import space_from_json, space_to_json
+from ..tabular.checkpoint import package_versions
 from ..tabular.observations import batch_of_states, check_same_space, mask_of_batch
 from .backward_induction import FiniteHorizonSolution, backward_induction
 from .configuration import (

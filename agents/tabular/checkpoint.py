@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 __all__ = [
@@ -19,8 +18,6 @@ __all__ = [
     "fill_arrays",
     "num_copies_in",
     "package_versions",
-    "space_from_json",
-    "space_to_json",
 ]
 
 FORMAT = "gymagine-agent-1"
@@ -161,39 +158,3 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[package] = "unknown"
     return versions
-
-
-def space_to_json(space: spaces.Space[Any]) -> dict[str, Any]:
-    """A finite space as JSON holds it."""
-    if isinstance(space, spaces.Discrete):
-        kind = {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
-        return {**kind, "dtype": str(space.dtype)}
-    if isinstance(space, spaces.MultiDiscrete):
-        return {
-            "kind": "MultiDiscrete",
-            "nvec": space.nvec.tolist(),
-            "start": space.start.tolist(),
-            "dtype": str(space.dtype),
-        }
-    if isinstance(space, spaces.MultiBinary):
-        n = space.n if isinstance(space.n, int) else [int(size) for size in space.shape]
-        return {"kind": "MultiBinary", "n": n}
-    if isinstance(space, spaces.Tuple):
-        return {"kind": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
-    raise ValueError(f"expected a finite space, got {space}")
-
-
-def space_from_json(description: dict[str, Any]) -> spaces.Space[Any]:
-    """The space that `space_to_json` described."""
-    kind = description["kind"]
-    if kind == "Tuple":
-        return spaces.Tuple(tuple(space_from_json(part) for part in description["spaces"]))
-    if kind == "MultiBinary":
-        return spaces.MultiBinary(description["n"])
-    dtype = np.dtype(description.get("dtype", "int64")).type
-    if kind == "MultiDiscrete":
-        start = np.array(description["start"])
-        return spaces.MultiDiscrete(np.array(description["nvec"]), dtype=dtype, start=start)
-    if kind == "Discrete":
-        return spaces.Discrete(description["n"], start=description["start"], dtype=dtype)
-    raise ValueError(f"expected a finite space, got one of kind {kind!r}")

@@ -29,14 +29,13 @@ from ..agent import build_config
 from ..configuration import config_from_json, config_to_json
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
+from ..space_json import space_from_json, space_to_json
 from .checkpoint import (
     FORMAT,
     damage_in,
     fill_arrays,
     num_copies_in,
     package_versions,
-    space_from_json,
-    space_to_json,
 )
 from .compiled_interaction import CompiledInteraction
 from .configuration import TabularConfig

@@ -18,6 +18,14 @@ SWITCHES = {
     "noisy": {"noisy": True},
     "rainbow": {"rainbow": True, "v_min": -2.0, "v_max": 2.0},
 }
+# the two that hold all the code are tried in the fast suite, each switch alone in the whole
+switches = pytest.mark.parametrize(
+    "switches",
+    [
+        name if name in ("plain", "rainbow") else pytest.param(name, marks=pytest.mark.slow)
+        for name in SWITCHES
+    ],
+)
 SMALL = {
     "learning_rate": 3e-3,
     "buffer_size": 2_000,
@@ -30,7 +38,8 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def quick(without_shape_checks):
+    """Small networks are learnt most quickly by one thread; the parts are checked elsewhere."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -45,7 +54,7 @@ def values(agent, seen):
     return agent.action_values(np.array([seen], dtype=np.float32))
 
 
-@pytest.mark.parametrize("switches", SWITCHES)
+@switches
 def test_values_of_probes_with_one_action(switches):
     near = {"abs": 0.12}
     agent = learnt(probes.value_probe(), switches)
@@ -58,7 +67,7 @@ def test_values_of_probes_with_one_action(switches):
     assert values(agent, 1.0) == pytest.approx([1.0], **near)
 
 
-@pytest.mark.parametrize("switches", SWITCHES)
+@switches
 def test_actions_of_probes_with_two(switches):
     near = {"abs": 0.15}
     agent = learnt(probes.action_probe(), switches)
@@ -70,14 +79,13 @@ def test_actions_of_probes_with_two(switches):
     assert agent.predict(seen)[0].tolist() == [0, 1, 1]
 
 
-@pytest.mark.parametrize("switches", SWITCHES)
+@switches
 def test_truncation_is_bootstrapped(switches):
     agent = learnt(probes.truncation_probe(), switches, 3_000, v_max=3.0)
     assert values(agent, 0.0) == pytest.approx([2.0], abs=0.15)
 
 
 def test_a_copy_of_a_vector_environment_each():
-    mode = gymnasium.vector.AutoresetMode.NEXT_STEP
     for mode in gymnasium.vector.AutoresetMode:
         env = gymnasium.vector.SyncVectorEnv([probes.policy_probe] * 4, autoreset_mode=mode)
         agent = learnt(env, "plain", 2_000)
@@ -85,7 +93,7 @@ def test_a_copy_of_a_vector_environment_each():
         assert 2_000 <= agent.num_timesteps < 2_004
 
 
-@pytest.mark.parametrize("switches", SWITCHES)
+@switches
 def test_resuming_leaves_the_same_bytes(switches, tmp_path):
     def make():
         return gymnasium.make("CartPole-v1")

@@ -1,4 +1,4 @@
-"""Planners and learners on one interface: learn, predict, save, load."""
+"""Planners, tabular and deep learners on one interface: learn, predict, save, load."""
 
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from ..lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from .agent import AbstractAgent as AbstractAgent
+    from .deep.dqn import DQN as DQN
     from .planning.planner import BackwardInduction as BackwardInduction
     from .planning.planner import LinearProgramming as LinearProgramming
     from .planning.planner import ModifiedPolicyIteration as ModifiedPolicyIteration
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .tabular.td_prediction import TDPrediction as TDPrediction
 
 __all__ = [
+    "DQN",
     "SARSA",
     "AbstractAgent",
     "BackwardInduction",
@@ -65,6 +67,7 @@ __getattr__, __dir__ = export_lazily(
     {
         "AbstractAgent": ".agent",
         "BackwardInduction": ".planning.planner",
+        "DQN": ".deep.dqn",
         "DoubleQLearning": ".tabular.double_q_learning",
         "DynaQ": ".tabular.dyna_q",
         "ExpectedSARSA": ".tabular.expected_sarsa",

@@ -6,6 +6,7 @@ scalars and shows progress; the learner itself only takes steps.
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from typing import Self
 
@@ -18,15 +19,20 @@ from .learning_session import LearningSession, Step, check_budget
 
 __all__ = ["AbstractLearner", "Step"]
 
+_LOG = logging.getLogger(__name__)
+
 
 class AbstractLearner(AbstractAgent):
     """An agent that learns from environment steps. Learners implement the abstract members.
 
     Attributes:
         episode_watcher: Called with every batch of `FinishedEpisodes`, or None.
+        environment_restored: False after loading a checkpoint whose environment could not be put
+            back into its state, so that the next step begins an episode.
     """
 
     episode_watcher: EpisodeWatcher | None
+    environment_restored: bool
     _episodes: RecentEpisodes
 
     # ---- what a learner implements --------------------------------------------------------------
@@ -58,6 +64,11 @@ class AbstractLearner(AbstractAgent):
     @abstractmethod
     def _scalars(self) -> dict[str, float]:
         """Scalars to log at the ends of episodes, by their TensorBoard names."""
+
+    @property
+    @abstractmethod
+    def tells_its_state(self) -> bool:
+        """Whether a checkpoint holds the environment's own state, so that nothing is lost."""
 
     # ---- learning -------------------------------------------------------------------------------
 
@@ -103,6 +114,14 @@ class AbstractLearner(AbstractAgent):
             self._episodes.add(episodes)
             if self.episode_watcher is not None:
                 self.episode_watcher(episodes)
+
+    def _say_what_was_not_restored(self) -> None:
+        """Warn, after loading, where the environment could not be put back into its state."""
+        if not self.environment_restored:
+            _LOG.warning(
+                "the environment's state could not be restored: learning goes on with a new "
+                "episode, seeded from the agent's seed"
+            )
 
     # ---- what is known of the episodes ----------------------------------------------------------
 

@@ -113,6 +113,15 @@ _LEARNERS = (
     ),
 )
 
+_DEEP = (
+    AgentEntry(
+        "dqn",
+        "learner",
+        "gymagine.agents.deep.dqn:DQN",
+        "deep Q-learning, with the six switches of Rainbow",
+    ),
+)
+
 _CONTROLS = (
     AgentEntry(
         "random",
@@ -136,7 +145,7 @@ _PEERS = (
 )
 
 AGENTS: dict[str, AgentEntry] = {
-    entry.name: entry for entry in (*_PLANNERS, *_LEARNERS, *_CONTROLS, *_PEERS)
+    entry.name: entry for entry in (*_PLANNERS, *_LEARNERS, *_DEEP, *_CONTROLS, *_PEERS)
 }
 
 

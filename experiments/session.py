@@ -24,14 +24,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import gymnasium
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 
 from ..agents.agent import AbstractAgent
+from ..agents.learner import AbstractLearner
 from ..agents.planning.planner import AbstractPlanner
-from ..agents.tabular.learner import AbstractTabularAgent
-from ..envs.environment_state import capture
 from .evaluator import Evaluator
 from .peers import AbstractPeer
 from .records import EvaluationPoint, RunRecord, RunStatus
@@ -317,7 +315,7 @@ class _PointWatcher(BaseCallback):
 @contextmanager
 def _expected(message: str) -> Iterator[None]:
     """Leave one warning of the learner unsaid: here it is no surprise, but what is wanted."""
-    learner_log = logging.getLogger(AbstractTabularAgent.__module__)
+    learner_log = logging.getLogger(AbstractLearner.__module__)
 
     def is_other(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith(message)
@@ -330,6 +328,4 @@ def _expected(message: str) -> Iterator[None]:
 
 
 def _tells_its_state(agent: AbstractAgent) -> bool:
-    if not isinstance(agent, AbstractTabularAgent) or agent.simulator != "stepped":
-        return True
-    return isinstance(agent.env, gymnasium.Env) and capture(agent.env) is not None
+    return not isinstance(agent, AbstractLearner) or agent.tells_its_state

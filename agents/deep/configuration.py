@@ -34,6 +34,7 @@ _RANGES = {
     "importance_exponent": (0.0, 1.0, True),
     "num_atoms": (2, math.inf, True),
     "frame_stack": (1, 256, True),
+    "num_threads": (1, math.inf, True),
 }
 _CHOICES = {
     "error_loss": get_args(ErrorLoss),
@@ -113,6 +114,9 @@ class DQNConfig:
     """Frames in an observation of the wrapper FrameStackObservation, which are stored once."""
     action_masks: ActionMasks = "auto"
     """Whether ``info["action_mask"]`` forbids actions: where the first one has it, or never."""
+    num_threads: int | None = 1
+    """Threads of torch while it learns; None leaves them. A second one hardly helps a small
+    network, and makes it many times slower while another program uses the core."""
     compile: bool = False
     """Compile the update into one graph: half a minute at first, then two and a half times the
     updates of a small network."""

@@ -25,7 +25,6 @@ References:
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Any, Self
 
@@ -66,7 +65,6 @@ __all__ = ["DQN"]
 
 _FORMAT = "gymagine-dqn-1"
 _MEMBERS = 1
-_LOG = logging.getLogger(__name__)
 
 
 class DQN(AbstractLearner):
@@ -78,10 +76,6 @@ class DQN(AbstractLearner):
             environment step together, so that a session may end up to one step a copy late.
         seed: Seeds everything random here and, in the first reset, the environment.
         hyperparameters: Fields of `DQNConfig`.
-
-    Attributes:
-        environment_restored: False after loading a checkpoint whose environment could not be put
-            back into its state, so that the next step begins an episode.
 
     Raises:
         ValueError: A space is of another kind, a hyper-parameter is out of range, or the memory
@@ -99,7 +93,6 @@ class DQN(AbstractLearner):
     Config = DQNConfig
     name = "dqn"
     config: DQNConfig
-    environment_restored: bool
     _last: MemberTransitions | None
     _log: list[tuple[int, float, int]]
 
@@ -185,9 +178,17 @@ class DQN(AbstractLearner):
             raise ValueError(
                 "expected an environment to learn in, got none: load the agent with env=..."
             )
+        self._threads_before = torch.get_num_threads()
+        if self.config.num_threads is not None:
+            torch.set_num_threads(self.config.num_threads)
 
     def _end_session(self) -> None:
-        pass
+        torch.set_num_threads(self._threads_before)
+
+    @property
+    def tells_its_state(self) -> bool:
+        """Whether a checkpoint holds the environment's own state, so that nothing is lost."""
+        return self._population.tells_its_state
 
     def _limit_episodes(self, num_episodes: int | None) -> None:
         self._episode_limit = num_episodes or 1 << 14
@@ -303,10 +304,7 @@ class DQN(AbstractLearner):
                 arrays["counts.returns"],
                 arrays["counts.lengths"],
             )
-        else:
-            _LOG.warning(
-                "the environment's state could not be restored: learning goes on with new episodes"
-            )
+        agent._say_what_was_not_restored()
         agent._episodes.num_episodes = header["num_episodes"]
         agent._episodes.returns = arrays["episodes.returns"]
         agent._episodes.lengths = arrays["episodes.lengths"]
@@ -340,6 +338,7 @@ class DQN(AbstractLearner):
         self._log = []
         self._episode_limit = 1 << 14
         self._last = None
+        self._threads_before = torch.get_num_threads()
 
     def _steps_of(
         self, env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | None

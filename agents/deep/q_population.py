@@ -298,6 +298,11 @@ class QPopulation:
             "masks": self.memory is not None and self.memory.layout.mask_size > 0,
         }
 
+    @property
+    def tells_its_state(self) -> bool:
+        """Whether `header` holds the environments' own state."""
+        return self._steps is None or self._steps.state() is not None
+
     def restore(self, arrays: Mapping[str, Array], header: Mapping[str, Any]) -> bool:
         """Go on where a population stood.
 

@@ -22,8 +22,10 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from ...envs.environment_state import capture
 from ...envs.environments import EnvLike, make_env
 from ...envs.state_index import StateIndex
+from ...envs.vector_environment_state import capture_vector
 from ...storage import read_arrays, write_arrays
 from ..agent import build_config
 from ..configuration import config_from_json, config_to_json
@@ -76,8 +78,6 @@ class AbstractTabularAgent(AbstractLearner):
 
     Attributes:
         simulator: Which of the two is used; None for an agent loaded without an environment.
-        environment_restored: False after loading a checkpoint whose environment could not be put
-            back into its state, so that the next step begins an episode.
 
     Raises:
         ValueError: A space is not finite, a hyper-parameter is out of range, or ``compiled`` was
@@ -90,7 +90,6 @@ class AbstractTabularAgent(AbstractLearner):
 
     _memories: list[Any]
     simulator: Literal["compiled", "stepped"] | None
-    environment_restored: bool
 
     def __init__(
         self,
@@ -173,6 +172,15 @@ class AbstractTabularAgent(AbstractLearner):
     def _end_session(self) -> None:
         self._interaction_or_raise().pause()
         self._warn_of_overflow()
+
+    @property
+    def tells_its_state(self) -> bool:
+        """Whether a checkpoint holds the environment's own state, so that nothing is lost."""
+        if isinstance(self.env, VectorEnv):
+            return capture_vector(self.env) is not None
+        if self.simulator != "stepped":
+            return True
+        return self.env is not None and capture(self.env) is not None
 
     def _limit_episodes(self, num_episodes: int | None) -> None:
         self._interaction_or_raise().limit_log(num_episodes)
@@ -417,11 +425,7 @@ class AbstractTabularAgent(AbstractLearner):
         self.environment_restored = self._interaction.restore(
             place, header["interaction"], _environment_seed(fresh)
         )
-        if not self.environment_restored:
-            _LOG.warning(
-                "the environment's state could not be restored: learning goes on with a new "
-                "episode, seeded from the agent's seed"
-            )
+        self._say_what_was_not_restored()
 
     def _restore_memory(self, arrays: dict[str, NDArray[Any]]) -> None:
         prefixes = ["", *(f"copy{copy}." for copy in range(1, len(self._memories)))]

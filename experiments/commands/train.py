@@ -145,9 +145,9 @@ def _options_of(agent: str) -> tuple[type[Any], tyro.constructors.ConstructorReg
     about = f"Of {agent}: {AGENTS[agent].summary}."
     shown = Annotated[config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=about)]
     extra: list[Any] = [("hyperparameters", shown, dataclasses.field(default=config()))]
-    if AGENTS[agent].kind in ("learner", "prediction"):
-        from ...agents.tabular.learner import Simulator
+    from ...agents.tabular.learner import AbstractTabularAgent, Simulator
 
+    if issubclass(agent_type, AbstractTabularAgent):
         about = (
             "compiled learns on a simulation of the environment's model, stepped by stepping it, "
             "auto simulates where the model is known."

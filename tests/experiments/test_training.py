@@ -257,6 +257,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     assert digest(record) == digest(whole.record)
 
 
+@pytest.mark.slow
 def test_files_that_cannot_grow_fail_the_run_in_one_line(tmp_path):
     """What a full disk does, by a limit on the size of files that needs no disk."""
     words = "train q-learning FrozenLake-v1 --steps 200000 --no-progress-bar --folder"
@@ -308,6 +309,7 @@ def interrupt_once_it_learns(folder):
     threading.Thread(target=watch, daemon=True).start()
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tmp_path):
     settings = {"total_timesteps": 120_000, "evaluate_every": 30_000, "evaluation_episodes": 3}
     settings |= {"simulator": "stepped", "checkpoint_every": 10**6}
@@ -400,6 +402,7 @@ def killed_and_resumed(tmp_path, words, kills):
     assert steps == sorted(steps) and steps[-1] == whole.settings.total_timesteps
 
 
+@pytest.mark.slow
 def test_sigkill_changes_nothing(tmp_path):
     words = ["q-learning", "FrozenLake-v1", "--simulator", "stepped", "--steps", "100000"]
     words += ["--evaluate-every", "10000", "--checkpoint-every", "3000"]

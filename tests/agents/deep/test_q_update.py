@@ -146,7 +146,7 @@ def test_a_member_learns_the_same_alone(switches, changes):
             )
 
 
-def test_distributions_move_towards_the_reward():
+def test_distributions_move_towards_the_reward(without_shape_checks):
     """A terminating step that pays 3: the distribution becomes one atom at 3."""
     atoms = value_atoms(-5, 5, 11)
     ended = torch.zeros(MEMBERS, BATCH)

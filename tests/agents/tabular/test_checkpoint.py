@@ -7,7 +7,8 @@ import gymnasium
 import numpy as np
 import pytest
 from gymagine.agents.schedules import Schedule
-from gymagine.agents.tabular.checkpoint import FORMAT, space_from_json, space_to_json
+from gymagine.agents.space_json import space_from_json, space_to_json
+from gymagine.agents.tabular.checkpoint import FORMAT
 from gymagine.agents.tabular.dyna_q import DynaQ
 from gymagine.agents.tabular.monte_carlo import MonteCarlo
 from gymagine.agents.tabular.n_step_sarsa import NStepSARSA

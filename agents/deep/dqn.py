@@ -130,6 +130,8 @@ class DQN(AbstractLearner):
         while self.num_timesteps < end:
             step = self.num_timesteps
             rate = 0.0 if self.config.noisy else _at(self.config.exploration_rate, step)
+            if not self._population.begun:
+                self._returns[:], self._lengths[:] = 0.0, 0
             found = self._population.round(rate, _at(self.config.importance_exponent, step))
             self._last = found
             if self._count(found) and len(self._log) >= self._episode_limit:

@@ -83,6 +83,7 @@ class QPopulation:
         num_updates: Updates so far.
         last_update: What came of the latest one, or None before the first.
         last_actions: (M * N,) numbers of the latest actions.
+        begun: Whether all rows are in an episode that the memory knows.
     """
 
     last_actions: Int64[Ints, " rows"]
@@ -102,7 +103,7 @@ class QPopulation:
         self.streams, self.settings = streams, settings
         self._steps = steps
         self._members = len(streams.acting.generators)
-        self._begun = False
+        self.begun = False
         self._saved_place: tuple[dict[str, Array], Any] = ({}, None)
         self.num_timesteps = 0
         self.num_updates = 0
@@ -119,9 +120,10 @@ class QPopulation:
             The step.
         """
         steps = self._environments()
-        memory = self._begin() if not self._begun or self.memory is None else self.memory
+        memory = self._begin() if not self.begun or self.memory is None else self.memory
         actions = self._act(steps.leaves, steps.masks, exploration_rate)
         self.last_actions = actions
+        self.begun = False  # should the environment raise, episodes begin anew
         found = steps.step(actions + self.settings.action_start)
         memory.add(
             found.taken,
@@ -134,6 +136,7 @@ class QPopulation:
         )
         if found.begun.any():
             memory.begin(found.begun, steps.leaves, steps.masks)
+        self.begun = True
         before = self.num_timesteps
         # rows that wait for an episode take no step; with several members none waits
         self.num_timesteps += int(found.taken.sum()) // self._members
@@ -197,7 +200,7 @@ class QPopulation:
         if self.memory is None:
             self.memory = self._remember(steps.masks is not None)
         self.memory.begin(np.ones(steps.num_rows, dtype=np.bool_), steps.leaves, steps.masks)
-        self._begun = True
+        self.begun = True
         return self.memory
 
     def _act(
@@ -279,7 +282,7 @@ class QPopulation:
 
     def _place(self) -> tuple[dict[str, Array], Any]:
         """Where the rows stand: the observations to act on, and the environments' state."""
-        if not self._begun or self._steps is None:
+        if not self.begun or self._steps is None:
             return self._saved_place
         steps = self._steps
         leaves = {f"rows.leaf{i}": leaf for i, leaf in enumerate(steps.leaves)}
@@ -293,7 +296,7 @@ class QPopulation:
             "num_updates": self.num_updates,
             "streams": self.streams.state(),
             "environment": self._place()[1],
-            "begun": self._begun,
+            "begun": self.begun,
             "remembers": self.memory is not None,
             "masks": self.memory is not None and self.memory.layout.mask_size > 0,
         }
@@ -333,7 +336,7 @@ class QPopulation:
         rows = {name: array for name, array in arrays.items() if name.startswith("rows.")}
         if self._steps is None:
             self._saved_place = rows, header["environment"]
-            self._begun = True
+            self.begun = True
             return True
         if header["environment"] is None:
             return False
@@ -344,7 +347,7 @@ class QPopulation:
         num_leaves = sum(name.startswith("rows.leaf") for name in rows)
         self._steps.leaves = tuple(rows[f"rows.leaf{i}"] for i in range(num_leaves))
         self._steps.masks = rows.get("rows.masks")
-        self._begun = True
+        self.begun = True
         return True
 
     def _tensors(self, adam: AdamState) -> dict[str, dict[str, Tensor]]:

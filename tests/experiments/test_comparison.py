@@ -250,6 +250,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
         compare("FrozenLake-v1", "sarsa", folder=tmp_path, **QUICK)
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_process_gives(tmp_path):
     agents = ["q-learning", "sarsa"]
     alone = compare("FrozenLake-v1", agents, folder=tmp_path / "a", **QUICK)

@@ -79,7 +79,10 @@ def test_actions_of_probes_with_two(switches):
     assert agent.predict(seen)[0].tolist() == [0, 1, 1]
 
 
-@switches
+@pytest.mark.parametrize(
+    "switches",
+    [name if name == "plain" else pytest.param(name, marks=pytest.mark.slow) for name in SWITCHES],
+)
 def test_truncation_is_bootstrapped(switches):
     agent = learnt(probes.truncation_probe(), switches, 3_000, v_max=3.0)
     assert values(agent, 0.0) == pytest.approx([2.0], abs=0.15)
@@ -137,6 +140,41 @@ def test_finite_observations(env_id):
     agent = DQN(env_id, seed=0, **SMALL).learn(200)
     observation = agent.observation_space.sample()
     assert agent.predict(observation)[0] in agent.action_space
+
+
+class Moody(gymnasium.Wrapper):
+    """Raises at its 150th step, or then gives NaN."""
+
+    def __init__(self, mood):
+        super().__init__(gymnasium.make("CartPole-v1"))
+        self.mood, self.count = mood, 0
+
+    def step(self, action):
+        self.count += 1
+        observation, reward, *rest = self.env.step(action)
+        if self.count == 150 and self.mood == "raises":
+            raise RuntimeError("no more")
+        return observation, np.nan if self.count == 150 else reward, *rest
+
+
+@pytest.mark.parametrize(
+    ("mood", "error", "message"),
+    [("raises", RuntimeError, "no more"), ("nan", ValueError, "finite")],
+)
+def test_what_was_learnt_stays_and_nothing_false_is_remembered(mood, error, message, tmp_path):
+    agent = DQN(Moody(mood), seed=0, **SMALL)
+    with pytest.raises(error, match=message):
+        agent.learn(1_000)
+    assert agent.num_timesteps == 149
+    agent.save(tmp_path / "agent")
+    assert DQN.load(tmp_path / "agent").num_timesteps == 149
+    agent.learn(300)
+    assert agent.num_timesteps == 449
+    assert agent.episode_returns.sum() == agent.episode_lengths.sum() < 449
+    drawn = agent._population.memory.sample(2_000, [np.random.default_rng(0)])
+    before, after = drawn.observations[0][0].numpy(), drawn.next_observations[0][0].numpy()
+    # a cart moves by its speed: no transition joins two episodes
+    np.testing.assert_allclose(after[:, 0], before[:, 0] + 0.02 * before[:, 1], atol=1e-6)
 
 
 def test_mistakes():

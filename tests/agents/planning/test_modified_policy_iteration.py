@@ -96,7 +96,9 @@ def test_ragged_rows_have_no_common_width():
     [
         lambda: slippery_grid(40),
         lambda: garnet(1_000, 4, 5, seed=0),
-        lambda: garnet(1_000, 4, 5, seed=0, terminal_share=0.05),
+        pytest.param(
+            lambda: garnet(1_000, 4, 5, seed=0, terminal_share=0.05), marks=pytest.mark.slow
+        ),
     ],
     ids=["grid", "garnet", "garnet-with-ends"],
 )

@@ -42,7 +42,7 @@ def statistics(learner, world, simulator, budget):
         (QLearning, "FrozenLake-v1", 1_500),
         (SARSA, "FrozenLake-v1", 1_500),
         (QLearning, "Taxi-v4", 800),
-        (MonteCarlo, "Blackjack-v1", 400),
+        pytest.param(MonteCarlo, "Blackjack-v1", 400, marks=pytest.mark.slow),
         (TDPrediction, "gymagine/RiverSwim-v0", 1_500),
         pytest.param(MonteCarlo, "FrozenLake-v1", 1_500, marks=pytest.mark.slow),
         pytest.param(TDPrediction, "FrozenLake-v1", 1_500, marks=pytest.mark.slow),

@@ -85,6 +85,7 @@ def test_planning_solves_the_maze_in_fewer_episodes_as_in_figure_8_2():
     assert fifty < 30  # the figure's curve is near the shortest 14 from the third episode on
 
 
+@pytest.mark.slow
 def test_dyna_q_plus_finds_the_shortcut_and_dyna_q_does_not():
     """Example 8.3: a shorter way opens after 3000 steps; 16 steps before, 10 after."""
 

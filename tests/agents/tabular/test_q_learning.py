@@ -103,6 +103,7 @@ def test_cliff_walking_as_in_figure_6_4():
     assert -35 < sarsa_online < -18
 
 
+@pytest.mark.slow
 def test_discretised_cartpole_improves():
     env = discretize("CartPole-v1", bins=(1, 2, 6, 4))
     agent = QLearning(

@@ -156,6 +156,7 @@ def test_another_number_of_copies_goes_on_with_new_episodes(tmp_path):
     assert alone.predict(np.array([0, 1]))[0].shape == (2,)
 
 
+@pytest.mark.slow
 def test_values_of_the_uniform_policy_on_the_random_walk():
     """Seven copies, TD(0): near the truth of Sutton and Barto, example 6.2."""
     env = gymnasium.make_vec("gymagine/RandomWalk5-v0", 7, vectorization_mode="vector_entry_point")

@@ -6,10 +6,12 @@ import difflib
 from typing import Any, TypeAlias
 
 import gymnasium
+from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import VectorEnv
 from gymnasium.wrappers import TimeLimit
 
-__all__ = ["EnvLike", "make_env", "step_cap"]
+__all__ = ["EnvLike", "make_env", "spaces_of", "step_cap"]
 
 EnvLike: TypeAlias = str | EnvSpec | gymnasium.Env[Any, Any]
 
@@ -54,3 +56,12 @@ def step_cap(env: gymnasium.Env[Any, Any]) -> int | None:
             caps.append(int(env._max_episode_steps))
         env = env.env
     return min(caps, default=None)
+
+
+def spaces_of(
+    env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
+) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+    """The observation and the action space of an environment, or of one copy of a vector's."""
+    if isinstance(env, VectorEnv):
+        return env.single_observation_space, env.single_action_space
+    return env.observation_space, env.action_space

@@ -35,7 +35,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from ...envs.environments import EnvLike, make_env
+from ...envs.environments import EnvLike, make_env, spaces_of
 from ...storage import read_arrays, write_arrays
 from ..agent import build_config
 from ..configuration import config_from_json, config_to_json
@@ -105,7 +105,7 @@ class DQN(AbstractLearner):
     ) -> None:
         config = build_config(type(self), hyperparameters)
         made = env if isinstance(env, VectorEnv) else make_env(env)
-        self._set_up(made, *_spaces_of(made), config, seed, _rows_of(made))
+        self._set_up(made, *spaces_of(made), config, seed, _rows_of(made))
 
     def action_values(self, observation: Any) -> NDArray[np.float32]:
         """(A,) values of the actions for one observation, without noise."""
@@ -290,7 +290,7 @@ class DQN(AbstractLearner):
         action_space = space_from_json(header["action_space"])
         made = env if env is None or isinstance(env, VectorEnv) else make_env(env)
         if made is not None:
-            found = _spaces_of(made)
+            found = spaces_of(made)
             check_same_space("observation", observation_space, found[0])
             check_same_space("action", action_space, found[1])
             if _rows_of(made) != header["num_rows"]:
@@ -401,14 +401,6 @@ class DQN(AbstractLearner):
         )
         update = QUpdate(network, loss, rates, compiled=config.compile)
         return QPopulation(network, update, remember, steps, streams, settings)
-
-
-def _spaces_of(
-    env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
-) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
-    if isinstance(env, VectorEnv):
-        return env.single_observation_space, env.single_action_space
-    return env.observation_space, env.action_space
 
 
 def _rows_of(env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> int:

@@ -23,7 +23,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from ...envs.environment_state import capture
-from ...envs.environments import EnvLike, make_env
+from ...envs.environments import EnvLike, make_env, spaces_of
 from ...envs.state_index import StateIndex
 from ...envs.vector_environment_state import capture_vector
 from ...storage import read_arrays, write_arrays
@@ -101,7 +101,7 @@ class AbstractTabularAgent(AbstractLearner):
     ) -> None:
         config = build_config(type(self), hyperparameters)
         made = env if isinstance(env, VectorEnv) else make_env(env)
-        self._set_up(made, *_spaces_of(made), config, seed, simulator)
+        self._set_up(made, *spaces_of(made), config, seed, simulator)
 
     # ---- what an algorithm implements -----------------------------------------------------------
 
@@ -285,7 +285,7 @@ class AbstractTabularAgent(AbstractLearner):
             simulator, seed = header["simulator"], _checked_seed(header["seed"])
         made = env if env is None or isinstance(env, VectorEnv) else make_env(env)
         if made is not None:
-            found = _spaces_of(made)
+            found = spaces_of(made)
             check_same_space("observation", observation_space, found[0])
             check_same_space("action", action_space, found[1])
         how: Any = "stepped" if isinstance(made, VectorEnv) else simulator
@@ -435,15 +435,6 @@ class AbstractTabularAgent(AbstractLearner):
         ]
         own = dict(self._named_arrays())
         fill_arrays(own, arrays, num_states=self.num_states, num_actions=self.num_actions)
-
-
-def _spaces_of(
-    env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
-) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
-    """The observation and the action space of an environment, or of one copy of a vector's."""
-    if isinstance(env, VectorEnv):
-        return env.single_observation_space, env.single_action_space
-    return env.observation_space, env.action_space
 
 
 def _checked_seed(seed: Any) -> int:

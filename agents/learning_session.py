@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .learner import AbstractLearner
 
-__all__ = ["LearningSession", "Step", "as_callback", "check_budget"]
+__all__ = ["LearningSession", "ScalarLog", "Step", "as_callback", "check_budget"]
 
 _CHUNK_SECONDS = 0.1
 _FIRST_CHUNK = 1 << 10
@@ -86,12 +86,9 @@ class LearningSession:
         progress_bar: bool,
     ) -> None:
         self._agent = agent
-        self._first = agent.num_timesteps
-        self._end = self._first + budget
+        self._end = agent.num_timesteps + budget
         self._callback = None if callback is None else as_callback(callback)
-        self._log_interval = max(1, int(log_interval))
-        # counted over the agent's life, so that many short calls log as often as one long one
-        self._logged = agent.num_episodes - agent.num_episodes % self._log_interval
+        self._log = ScalarLog(agent, log_interval)
         self._locals: dict[str, Any] = {
             "self": agent,
             "total_timesteps": self._end,
@@ -124,7 +121,7 @@ class LearningSession:
             chunk = int(min(2 * chunk, max(1.0, taken * _CHUNK_SECONDS / max(seconds, 1e-9))))
             if self._bar is not None:
                 self._bar.update(taken)
-            self._dump_if_due()
+            self._log.dump_if_due()
 
     def _run_steps(self, callback: BaseCallback) -> None:
         agent = self._agent
@@ -139,7 +136,7 @@ class LearningSession:
             self._show_steps()
             if self._bar is not None:
                 self._bar.update(agent.num_timesteps - before)
-            self._dump_if_due()
+            self._log.dump_if_due()
             going_on = callback.on_step()
         callback.on_rollout_end()
         callback.on_training_end()
@@ -167,16 +164,43 @@ class LearningSession:
         return info
 
     def _limit_log(self) -> None:
-        due = self._logged + self._log_interval - self._agent.num_episodes
-        limit = max(1, due) if self._agent.has_log_outputs else None
+        limit = self._log.episodes_to_go if self._log.is_read else None
         self._agent._limit_episodes(limit)
 
-    def _dump_if_due(self) -> None:
+
+class ScalarLog:
+    """Dumps of a learner's scalars, one every so many episodes.
+
+    Args:
+        agent: The learner.
+        log_interval: Episodes between two dumps.
+    """
+
+    def __init__(self, agent: AbstractLearner, log_interval: int) -> None:
+        self._agent = agent
+        self._interval = max(1, int(log_interval))
+        # counted over the agent's life, so that many short calls log as often as one long one
+        self._logged = agent.num_episodes - agent.num_episodes % self._interval
+        self._first_step = agent.num_timesteps
+        self._started = time.perf_counter()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether anybody reads the logger."""
+        return self._agent.has_log_outputs
+
+    @property
+    def episodes_to_go(self) -> int:
+        """Until the next dump."""
+        return max(1, self._logged + self._interval - self._agent.num_episodes)
+
+    def dump_if_due(self) -> None:
+        """Write the scalars if so many episodes have ended."""
         agent = self._agent
-        if agent.num_episodes - self._logged < self._log_interval:
+        if agent.num_episodes - self._logged < self._interval:
             return
         self._logged = agent.num_episodes
-        if not agent.has_log_outputs:
+        if not self.is_read:
             return
         seconds = time.perf_counter() - self._started
         logger = agent.logger
@@ -184,7 +208,7 @@ class LearningSession:
         logger.record("rollout/ep_len_mean", float(agent.episode_lengths.mean()))
         for name, value in agent._scalars().items():
             logger.record(name, value)
-        fps = int((agent.num_timesteps - self._first) / max(seconds, 1e-9))
+        fps = int((agent.num_timesteps - self._first_step) / max(seconds, 1e-9))
         logger.record("time/fps", fps)
         logger.record("time/episodes", agent.num_episodes)
         logger.record("time/time_elapsed", int(seconds), exclude="tensorboard")

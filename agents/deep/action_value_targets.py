@@ -97,7 +97,7 @@ def error_loss(error: Float[Tensor, "*batch"], kind: ErrorLoss) -> Float[Tensor,
 def importance_weights(
     probabilities: Float[Tensor, "*members batch"],
     size: Int64[Tensor, "*members"],
-    exponent: float,
+    exponent: Float[Tensor, "*members"] | float,
 ) -> Float[Tensor, "*members batch"]:
     r"""(..., B) weights that undo a part of prioritised sampling's bias.
 
@@ -106,7 +106,8 @@ def importance_weights(
     Args:
         probabilities: (..., B) with which the transitions of the batch were drawn.
         size: (...) N, transitions to draw from.
-        exponent: Beta, in [0, 1]: 0 for none, 1 for all of it.
+        exponent: (...) beta, in [0, 1]: 0 for none, 1 for all of it.
     """
-    weights = (probabilities * size.unsqueeze(-1)) ** -exponent
+    power = exponent.unsqueeze(-1) if isinstance(exponent, Tensor) else exponent
+    weights = (probabilities * size.unsqueeze(-1)) ** -power
     return weights / weights.amax(dim=-1, keepdim=True)

@@ -6,9 +6,10 @@ r"""Adam for a population: every parameter has a leading member axis, every memb
     \theta_t &= \theta_{t-1} - \alpha \frac{m_t / (1 - \beta_1^t)}
         {\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-Torch's own optimiser takes one rate for a tensor, and its step cannot be traced into one graph
-together with the gradients; this one is a function of tensors, so that a whole update compiles.
-Gradients are clipped by the norm over all parameters of one member, as if it were alone.
+The arithmetic is torch's fused kernel, once for all members where they agree on rate and step, or
+once for each. That kernel cannot be traced: in a graph that is being compiled, together with the
+gradients, the same equations stand as operations on tensors. Gradients are clipped by the norm
+over all parameters of one member, as if it were alone.
 
 References:
     D. P. Kingma and J. Ba (2015), Adam: a method for stochastic optimization, arXiv:1412.6980,
@@ -23,6 +24,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.optim.adam import adam
 
 __all__ = ["AdamState", "adam_step", "clip_by_member", "new_adam_state"]
 
@@ -35,13 +37,21 @@ class AdamState(NamedTuple):
     Attributes:
         means: Of the gradients.
         squares: Of their squares.
-        decays: (2,) the powers of the two betas, 1 before the first step; float64, for they are
-            subtracted from 1.
+        steps: (M,) taken by each member.
     """
 
     means: list[Tensor]
     squares: list[Tensor]
-    decays: Float[Tensor, " 2"]
+    steps: Float[Tensor, " members"]
+
+    def of_member(self, member: int) -> AdamState:
+        """A member's part, as views: a step of it is a step of that member alone."""
+        part = slice(member, member + 1)
+        return AdamState(
+            [mean[part] for mean in self.means],
+            [square[part] for square in self.squares],
+            self.steps[part],
+        )
 
 
 def new_adam_state(parameters: Sequence[Tensor]) -> AdamState:
@@ -49,7 +59,7 @@ def new_adam_state(parameters: Sequence[Tensor]) -> AdamState:
     return AdamState(
         means=[torch.zeros_like(parameter) for parameter in parameters],
         squares=[torch.zeros_like(parameter) for parameter in parameters],
-        decays=torch.ones(2, dtype=torch.float64, device=parameters[0].device),
+        steps=torch.zeros(len(parameters[0]), device=parameters[0].device),
     )
 
 
@@ -72,21 +82,69 @@ def adam_step(
         epsilon: Added to the root of the second moment.
     """
     values, gradients = list(parameters), list(gradients)
-    state.decays.mul_(state.decays.new_tensor([_BETA_1, _BETA_2]))
+    if torch.compiler.is_compiling():
+        _traceable_step(values, gradients, state, learning_rates, epsilon)
+        return
+    rates, steps = learning_rates.tolist(), state.steps.tolist()
+    if len(set(zip(rates, steps, strict=True))) == 1:
+        _fused_step(values, gradients, state, rates[0], epsilon)
+        return
+    for member, rate in enumerate(rates):
+        part = slice(member, member + 1)
+        mine, of_mine = [value[part] for value in values], [each[part] for each in gradients]
+        _fused_step(mine, of_mine, state.of_member(member), rate, epsilon)
+
+
+def _fused_step(
+    values: list[Tensor], gradients: list[Tensor], state: AdamState, rate: float, epsilon: float
+) -> None:
+    """Of members that agree on rate and step."""
+    counts = list(state.steps[0].repeat(len(values)).unbind())  # the kernel's own, one for each
+    adam(
+        values,
+        gradients,
+        state.means,
+        state.squares,
+        [],
+        counts,
+        foreach=False,
+        fused=True,
+        amsgrad=False,
+        beta1=_BETA_1,
+        beta2=_BETA_2,
+        lr=rate,
+        weight_decay=0.0,
+        eps=epsilon,
+        maximize=False,
+    )
+    state.steps.add_(1)
+
+
+def _traceable_step(
+    values: list[Tensor],
+    gradients: list[Tensor],
+    state: AdamState,
+    learning_rates: Tensor,
+    epsilon: float,
+) -> None:
+    state.steps.add_(1)
     torch._foreach_lerp_(state.means, gradients, 1 - _BETA_1)
     torch._foreach_mul_(state.squares, _BETA_2)
     torch._foreach_addcmul_(state.squares, gradients, gradients, 1 - _BETA_2)
-    first, second = (1 - state.decays).to(learning_rates.dtype)
-    rates = learning_rates / first
-    steps = torch._foreach_sqrt(state.squares)
-    torch._foreach_mul_(steps, second.rsqrt())
-    torch._foreach_add_(steps, epsilon)
-    torch._foreach_reciprocal_(steps)
-    torch._foreach_mul_(steps, state.means)
-    torch._foreach_mul_(steps, [_over_members(rates, value) for value in values])
-    torch._foreach_sub_(values, steps)
+    steps = state.steps.double()  # the powers are subtracted from 1
+    first = (1 - _BETA_1**steps).to(learning_rates.dtype)
+    second = (1 - _BETA_2**steps).to(learning_rates.dtype)
+    rates, roots = learning_rates / first, second.rsqrt()
+    moves = torch._foreach_sqrt(state.squares)
+    torch._foreach_mul_(moves, [_over_members(roots, value) for value in values])
+    torch._foreach_add_(moves, epsilon)
+    torch._foreach_reciprocal_(moves)
+    torch._foreach_mul_(moves, state.means)
+    torch._foreach_mul_(moves, [_over_members(rates, value) for value in values])
+    torch._foreach_sub_(values, moves)
 
 
+@torch.no_grad()
 def clip_by_member(
     gradients: Sequence[Tensor], max_norm: float
 ) -> tuple[list[Tensor], Float[Tensor, " members"]]:
@@ -99,8 +157,8 @@ def clip_by_member(
     Returns:
         The gradients and the (M,) norms before.
     """
-    squares = [gradient.flatten(1).square().sum(dim=1) for gradient in gradients]
-    norms = torch.stack(squares).sum(dim=0).sqrt()
+    of_each = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
+    norms = torch.linalg.vector_norm(torch.stack(of_each), dim=0)
     # torch.nn.utils.clip_grad_norm_ adds 1e-6 too
     scales = (max_norm / (norms + 1e-6)).clamp(max=1.0)
     return [gradient * _over_members(scales, gradient) for gradient in gradients], norms

@@ -34,6 +34,7 @@ _RANGES = {
     "importance_exponent": (0.0, 1.0, True),
     "num_atoms": (2, math.inf, True),
     "frame_stack": (1, 256, True),
+    "num_envs": (1, math.inf, True),
     "num_threads": (1, math.inf, True),
 }
 _CHOICES = {
@@ -114,6 +115,8 @@ class DQNConfig:
     """Frames in an observation of the wrapper FrameStackObservation, which are stored once."""
     action_masks: ActionMasks = "auto"
     """Whether ``info["action_mask"]`` forbids actions: where the first one has it, or never."""
+    num_envs: int = 1
+    """Copies of the environment that step together; a vector environment brings its own."""
     num_threads: int | None = 1
     """Threads of torch while it learns; None leaves them. A second one hardly helps a small
     network, and makes it many times slower while another program uses the core."""

@@ -33,7 +33,10 @@ class MemberStreams:
 
     def uniforms(self, *shape: int) -> Float64[NDArray[np.float64], "members ..."]:
         """(M, *shape) uniform numbers in [0, 1)."""
-        return np.stack([generator.random(shape) for generator in self.generators])
+        drawn = np.empty((len(self.generators), *shape))
+        for member, generator in enumerate(self.generators):
+            generator.random(out=drawn[member : member + 1])
+        return drawn
 
     def normals(self, *shape: int) -> Float64[NDArray[np.float64], "members ..."]:
         """(M, *shape) standard normal numbers."""
@@ -43,9 +46,10 @@ class MemberStreams:
         """(M, *shape) whole numbers in [0, high)."""
         return np.stack([generator.integers(high, size=shape) for generator in self.generators])
 
-    def state(self) -> list[Any]:
-        """Where the generators stand, as JSON holds it."""
-        return [encode_generator(generator) for generator in self.generators]
+    def state(self, member: int | None = None) -> list[Any]:
+        """Where the generators stand, as JSON holds it; of one member or of all."""
+        some = self.generators if member is None else self.generators[member : member + 1]
+        return [encode_generator(generator) for generator in some]
 
     def restore(self, state: list[Any]) -> None:
         """Go on where `state` was told.
@@ -83,9 +87,9 @@ class Streams(NamedTuple):
     environments: MemberStreams
     prediction: MemberStreams
 
-    def state(self) -> dict[str, list[Any]]:
-        """Where all stand, as JSON holds it."""
-        return {name: streams.state() for name, streams in self._asdict().items()}
+    def state(self, member: int | None = None) -> dict[str, list[Any]]:
+        """Where all stand, as JSON holds it; of one member or of all."""
+        return {name: streams.state(member) for name, streams in self._asdict().items()}
 
     def restore(self, state: dict[str, list[Any]]) -> None:
         """Go on where `state` was told.

@@ -8,7 +8,7 @@ their space's start, and float64 becomes float32, in which networks compute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,10 @@ class ObservationLeaves:
         Raises:
             ValueError: The batch lacks a leaf, or one is no array of numbers.
         """
-        return tuple(self._stored(leaf, batch) for leaf in range(len(self.spaces)))
+        return tuple(
+            self._converted(leaf, lambda path: _at(batch, path))
+            for leaf in range(len(self.spaces))
+        )
 
     def of_one(self, observation: Any) -> tuple[Array, ...]:
         """The leaves of a single observation, as those of a batch of one.
@@ -84,8 +87,20 @@ class ObservationLeaves:
         Raises:
             ValueError: As `of_batch`.
         """
+        return self.of_each((observation,))
+
+    def of_each(self, observations: Sequence[Any]) -> tuple[Array, ...]:
+        """The leaves of single observations, as those of a batch.
+
+        Returns:
+            New arrays (B, ...) of the storage dtypes.
+
+        Raises:
+            ValueError: As `of_batch`.
+        """
         return tuple(
-            self._stored(leaf, observation)[np.newaxis] for leaf in range(len(self.spaces))
+            self._converted(leaf, lambda path: [_at(one, path) for one in observations])
+            for leaf in range(len(self.spaces))
         )
 
     def check(self, arrays: Sequence[Array]) -> None:
@@ -120,11 +135,10 @@ class ObservationLeaves:
                     f"expected {self._title(leaf)} in {self.spaces[leaf]}, got {outside[0]}"
                 )
 
-    def _stored(self, leaf: int, observation: Any) -> Array:
-        value = observation
+    def _converted(self, leaf: int, read: Callable[[Path], Any]) -> Array:
+        """An array of the storage dtype, of what is read at a leaf's path."""
         try:
-            for key in self._paths[leaf]:
-                value = value[key]
+            value = read(self._paths[leaf])
             if self._sizes[leaf] is None:
                 return np.asarray(value, dtype=self.dtypes[leaf])
             numbers = np.asarray(value)
@@ -133,14 +147,20 @@ class ObservationLeaves:
             return np.asarray(numbers - self._starts[leaf]).astype(self.dtypes[leaf], copy=False)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(
-                f"expected {self._title(leaf)} as numbers of {self.spaces[leaf]}, got "
-                f"{type(value).__name__} ({error})"
+                f"expected {self._title(leaf)} as numbers of {self.spaces[leaf]}, got something "
+                f"else ({error})"
             ) from error
 
     def _title(self, leaf: int) -> str:
         return (
             f"the observation's leaf {self.names[leaf]!r}" if self.names[leaf] else "observations"
         )
+
+
+def _at(observation: Any, path: Path) -> Any:
+    for key in path:
+        observation = observation[key]
+    return observation
 
 
 def _leaves(space: spaces.Space[Any], path: Path) -> Iterator[tuple[Path, spaces.Space[Any]]]:

@@ -20,6 +20,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ __all__ = ["QLossSettings", "QUpdate", "UpdateBatch", "UpdateResult"]
 
 Parameters = dict[str, Tensor]
 Noise = Sequence[Tensor] | None
+Network = Callable[[tuple[Tensor, ...], Noise], Tensor]
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,12 @@ class UpdateResult(NamedTuple):
     Attributes:
         losses: (M,) each member's loss.
         errors: (M, B) size of each transition's error, for priorities.
-        values: (M,) mean value of the actions taken.
+        values: (M, B) values of the actions taken.
     """
 
     losses: Float[Tensor, " members"]
     errors: Float[Tensor, "members batch"]
-    values: Float[Tensor, " members"]
+    values: Float[Tensor, "members batch"]
 
 
 class QUpdate:
@@ -125,16 +127,13 @@ class QUpdate:
         compiled: bool = False,
     ) -> None:
         self._network, self._settings = network, settings
+        self._target_network = deepcopy(network).requires_grad_(False)
         self._learning_rates = learning_rates
-        self.parameters: Parameters = {
-            name: parameter.detach() for name, parameter in network.named_parameters()
-        }
-        self.targets: Parameters = {
-            name: parameter.clone() for name, parameter in self.parameters.items()
-        }
+        self._leaves = list(network.parameters())
+        self.parameters: Parameters = _detached(network)
+        self.targets: Parameters = _detached(self._target_network)
         self.adam: AdamState = new_adam_state(list(self.parameters.values()))
-        whole: Callable[..., UpdateResult] = self._compiled_step if compiled else self._step
-        self._run: Any = torch.compile(whole, fullgraph=True) if compiled else whole
+        self._compiled: Any = torch.compile(self._graph, fullgraph=True) if compiled else None
 
     def __call__(self, batch: UpdateBatch, noises: tuple[Noise, Noise, Noise]) -> UpdateResult:
         """Move the parameters by one step.
@@ -144,7 +143,9 @@ class QUpdate:
             noises: Of the learning network before and after the step, and of the target network;
                 None each without noisy layers.
         """
-        result: UpdateResult = self._run(self.parameters, self.targets, batch, noises)
+        if self._compiled is None:
+            return self._step(batch, noises)
+        result: UpdateResult = self._compiled(self.parameters, self.targets, batch, noises)
         return result
 
     @torch.no_grad()
@@ -156,22 +157,16 @@ class QUpdate:
         else:
             torch._foreach_lerp_(mine, theirs, share)
 
-    def _step(
-        self,
-        parameters: Parameters,
-        targets: Parameters,
-        batch: UpdateBatch,
-        noises: tuple[Noise, Noise, Noise],
-    ) -> UpdateResult:
-        """Through autograd's tape, which is the quickest without compiling."""
-        leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-        total, result = self._loss(leaves, targets, batch, noises)
+    def _step(self, batch: UpdateBatch, noises: tuple[Noise, Noise, Noise]) -> UpdateResult:
+        """Through autograd's tape and the modules, which is the quickest without compiling."""
+        total, result = self._loss(self._network, self._target_network, batch, noises)
         # without noise the noisy layers' spread has no part in the loss
-        gradients = torch.autograd.grad(total, list(leaves.values()), materialize_grads=True)
-        self._move(parameters, gradients)
+        noisy = bool(self._network.noise_shapes)
+        gradients = torch.autograd.grad(total, self._leaves, materialize_grads=noisy)
+        self._move(self.parameters, gradients)
         return result
 
-    def _compiled_step(
+    def _graph(
         self,
         parameters: Parameters,
         targets: Parameters,
@@ -179,11 +174,24 @@ class QUpdate:
         noises: tuple[Noise, Noise, Noise],
     ) -> UpdateResult:
         """Through a functional gradient, which can be traced together with what follows it."""
-        derivative = torch.func.grad(self._loss, has_aux=True)
-        gradients, told = derivative(parameters, targets, batch, noises)
+
+        def loss(parameters: Parameters) -> tuple[Tensor, UpdateResult]:
+            online, target = self._with(parameters), self._with(targets)
+            return self._loss(online, target, batch, noises)
+
+        gradients, told = torch.func.grad(loss, has_aux=True)(parameters)
         self._move(parameters, [gradients[name] for name in parameters])
         result: UpdateResult = told
         return result
+
+    def _with(self, parameters: Parameters) -> Network:
+        """The network with other parameters."""
+
+        def values(leaves: tuple[Tensor, ...], noise: Noise) -> Tensor:
+            out: Tensor = functional_call(self._network, parameters, (leaves, noise))
+            return out
+
+        return values
 
     def _move(self, parameters: Parameters, gradients: Sequence[Tensor]) -> None:
         settings = self._settings
@@ -195,19 +203,17 @@ class QUpdate:
 
     def _loss(
         self,
-        parameters: Parameters,
-        targets: Parameters,
+        online: Network,
+        target: Network,
         batch: UpdateBatch,
         noises: tuple[Noise, Noise, Noise],
     ) -> tuple[Tensor, UpdateResult]:
         """The sum of the members' losses, and what is told of them."""
         before, after, of_target = noises
-        q_tm1 = self._values(parameters, batch.observations, before)
         with torch.no_grad():
-            q_t = self._values(targets, batch.next_observations, of_target)
-            selector = q_t
-            if self._settings.double:
-                selector = self._values(parameters, batch.next_observations, after)
+            q_t = target(batch.next_observations, of_target)
+            selector = online(batch.next_observations, after) if self._settings.double else q_t
+        q_tm1 = online(batch.observations, before)
         if self._settings.atoms is None:
             losses, errors, taken = self._value_losses(q_tm1, q_t, selector, batch)
         else:
@@ -216,13 +222,9 @@ class QUpdate:
             losses = losses * batch.weights
         of_members = losses.mean(dim=1)
         told = UpdateResult(
-            losses=of_members.detach(), errors=errors.detach(), values=taken.detach().mean(dim=1)
+            losses=of_members.detach(), errors=errors.detach(), values=taken.detach()
         )
         return of_members.sum(), told
-
-    def _values(self, parameters: Parameters, leaves: tuple[Tensor, ...], noise: Noise) -> Tensor:
-        out: Tensor = functional_call(self._network, parameters, (leaves, noise))
-        return out
 
     def _value_losses(
         self, q_tm1: Tensor, q_t: Tensor, selector: Tensor, batch: UpdateBatch
@@ -234,7 +236,7 @@ class QUpdate:
         else:
             targets = q_targets(batch.rewards, batch.discounts, selector)
         errors = targets - taken
-        return error_loss(errors, self._settings.error_loss), errors.abs(), taken
+        return error_loss(errors, self._settings.error_loss), errors.detach().abs(), taken
 
     def _distribution_losses(
         self, logits_tm1: Tensor, logits_t: Tensor, selector: Tensor, batch: UpdateBatch
@@ -247,7 +249,12 @@ class QUpdate:
         taken = _of_action(logits_tm1, batch.actions)
         # Rainbow's priorities are the losses themselves
         losses = cross_entropy(target, taken)
-        return losses, losses, expected_values(taken, atoms)
+        return losses, losses, expected_values(taken.detach(), atoms)
+
+
+def _detached(network: QNetwork) -> Parameters:
+    """Its parameters by name; the memory is the network's."""
+    return {name: parameter.detach() for name, parameter in network.named_parameters()}
 
 
 def _of_action(logits: Tensor, a: Tensor) -> Tensor:

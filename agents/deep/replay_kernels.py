@@ -190,7 +190,7 @@ def append_steps(
     terminated: NDArray[np.bool_],
     truncated: NDArray[np.bool_],
     num_actions: int,
-    discount: float,
+    discounts: Floats,
     frame_stack: int,
     copies_out: Integers,
     rows_out: Integers,
@@ -205,7 +205,7 @@ def append_steps(
         terminated: (M * N,) whether the step ended the episode.
         truncated: (M * N,) whether a cap cut the episode.
         num_actions: Actions are below it.
-        discount: Of one step.
+        discounts: (M,) of one step.
         frame_stack: K.
         copies_out: (M * N,) receives which copies took a step.
         rows_out: (M * N,) receives the rows for what they led to, in (M, N, R) as one axis.
@@ -226,7 +226,7 @@ def append_steps(
     for i in range(len(taken)):
         if taken[i]:
             m, c = i // num_copies, i % num_copies
-            _step(rings, m, c, actions[i], rewards[i], discount)
+            _step(rings, m, c, actions[i], rewards[i], discounts[m])
             before = rings.frames_before[m, c, (rings.counts[m, c] - 1) % num_slots]
             slot = _put(rings, m, c, min(before + 1, frame_stack - 1))
             if terminated[i] or truncated[i]:

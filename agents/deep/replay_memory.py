@@ -112,7 +112,7 @@ class ReplayMemory:
         num_actions: Actions are whole numbers below it.
         members: M.
         copies: N.
-        discount: Of one step, in [0, 1].
+        discount: Of one step, in [0, 1]; one for all members, or M.
         n_step: Rewards that are added up before bootstrapping.
         frame_stack: K, where observations are stacks (K, ...) of frames, padded with the first
             one; only the newest frame is kept. 1 for observations that are no such stacks.
@@ -124,6 +124,7 @@ class ReplayMemory:
 
     Attributes:
         layout: Shapes of everything.
+        discounts: (M,) of one step.
 
     Raises:
         TypeError: An argument is no number.
@@ -150,7 +151,7 @@ class ReplayMemory:
         num_actions: int,
         members: int = 1,
         copies: int = 1,
-        discount: float = 0.99,
+        discount: float | Sequence[float] = 0.99,
         n_step: int = 1,
         frame_stack: int = 1,
         masks: bool = False,
@@ -159,14 +160,15 @@ class ReplayMemory:
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.num_actions = whole_number(num_actions, "num_actions", least=1)
-        self.discount = real_number(discount, "discount", least=0, most=1)
+        num_members = whole_number(members, "members", least=1)
+        self.discounts = _each(discount, num_members)
         exponent = priority_exponent
         if exponent is not None:
             exponent = real_number(exponent, "priority_exponent", least=0)
         self.layout = ReplayLayout.of(
             leaves,
             capacity=whole_number(capacity, "capacity", least=1),
-            members=whole_number(members, "members", least=1),
+            members=num_members,
             copies=whole_number(copies, "copies", least=1),
             n_step=whole_number(n_step, "n_step", least=1),
             frame_stack=whole_number(frame_stack, "frame_stack", least=1, most=256),
@@ -260,7 +262,7 @@ class ReplayMemory:
             self._rings,
             *self._inputs,
             self.num_actions,
-            self.discount,
+            self.discounts,
             self.layout.frame_stack,
             *self._destinations,
         )
@@ -323,21 +325,26 @@ class ReplayMemory:
             errors = errors.detach().cpu().numpy()
         self._priorities.update(indices, errors)
 
-    def arrays(self) -> dict[str, Array]:
-        """What the memory needs to go on, as numeric arrays by name.
+    def arrays(self, member: int | None = None) -> dict[str, Array]:
+        """What the memory needs to go on, of one member or of all, as numeric arrays by name.
 
         They are views, cut to what has been filled: write or copy them before the next step.
         Observations in a folder stay there; of these only a checksum is given.
         """
-        found = ring_arrays(self._rings)
+        part = slice(None) if member is None else slice(member, member + 1)
+        rings = Rings(**{name: ring[part] for name, ring in self._rings._asdict().items()})
+        found = ring_arrays(rings)
         if self._folder is None:
-            slots = filled(self._rings.counts, self.layout.slots)
-            found.update({name: ring[:, :, :slots] for name, ring in self._observations.items()})
-        else:
+            slots = filled(rings.counts, self.layout.slots)
+            rows = self._observations.items()
+            found.update({name: ring[part, :, :slots] for name, ring in rows})
+        elif member is None:
             self._folder.flush()
             found["checks"] = self._folder.checksums(self._rings.counts)
+        else:
+            raise ValueError("expected all members of a memory in a folder, got one of them")
         if self._priorities is not None:
-            found.update(self._priorities.arrays())
+            found.update(self._priorities.arrays(part))
         return found
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
@@ -373,7 +380,7 @@ class ReplayMemory:
         uniforms, (_, indices, chances, _) = np.zeros(outputs[1].shape), outputs
         self._draw_evenly = entry_point(draw_evenly, rings, uniforms, indices, chances)
         self._begin = entry_point(begin_episodes, rings, self._inputs[0], *self._destinations)
-        settings = (self.num_actions, self.discount, self.layout.frame_stack)
+        settings = (self.num_actions, self.discounts, self.layout.frame_stack)
         self._append = entry_point(
             append_steps, rings, *self._inputs, *settings, *self._destinations
         )
@@ -480,6 +487,14 @@ class ReplayMemory:
                 lost,
             )
         return {}
+
+
+def _each(discount: float | Sequence[float], members: int) -> NDArray[np.float64]:
+    """(M,) discounts."""
+    given = [discount] * members if isinstance(discount, int | float) else list(discount)
+    if len(given) != members:
+        raise ValueError(f"expected a discount, or {members} of them, got {len(given)}")
+    return np.array([real_number(one, "discount", least=0, most=1) for one in given])
 
 
 def _check_first_stacks(leaves: Sequence[Array], begun: Bools) -> None:

@@ -93,12 +93,12 @@ class TransitionPriorities:
         if powers.size:
             np.maximum(self.largest, (powers * alive).max(axis=1), out=self.largest)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What must be kept, cut to what has been filled."""
-        filled = min(int(self._rings.written.max()), self._capacity)
+    def arrays(self, members: slice) -> dict[str, NDArray[Any]]:
+        """What must be kept of some members, cut to what they have filled."""
+        filled = min(int(self._rings.written[members].max()), self._capacity)
         return {
-            "priorities": self._tree.priorities[:, :filled],
-            "largest_priority": self.largest,
+            "priorities": self._tree.priorities[members, :filled],
+            "largest_priority": self.largest[members],
         }
 
     def restore(

@@ -29,10 +29,10 @@ from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
 from ...storage import read_arrays, write_arrays
 from ..agent import AbstractAgent, Callback, build_config
+from ..checkpoint import check_same_space, package_versions
 from ..configuration import config_from_json
 from ..space_json import space_from_json, space_to_json
-from ..tabular.checkpoint import package_versions
-from ..tabular.observations import batch_of_states, check_same_space, mask_of_batch
+from ..tabular.observations import batch_of_states, mask_of_batch
 from .backward_induction import FiniteHorizonSolution, backward_induction
 from .configuration import (
     BackwardInductionConfig,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,15 +11,12 @@ from numpy.typing import NDArray
 __all__ = [
     "FORMAT",
     "check_indices",
-    "damage_in",
     "fill_arrays",
     "num_copies_in",
-    "package_versions",
 ]
 
 FORMAT = "gymagine-agent-1"
 _LISTS = {"recent": "place", "traces": "num_active", "model": "num_pairs"}  # and their lengths
-_PACKAGES = ("gymagine", "gymnasium", "numpy", "numba")
 
 
 def fill_arrays(
@@ -138,23 +132,3 @@ def num_copies_in(arrays: Mapping[str, NDArray[Any]], header: Mapping[str, Any])
             f"expected where {number!r} copies stood, got {stood}: the file is damaged"
         )
     return number
-
-
-@contextmanager
-def damage_in(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Name the file in whatever a missing or wrong part of it leads to."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise ValueError(f"expected an agent, got {path}, which is damaged ({error!r})") from error
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that decide what a checkpoint means."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "unknown"
-    return versions

@@ -28,16 +28,15 @@ from ...envs.state_index import StateIndex
 from ...envs.vector_environment_state import capture_vector
 from ...storage import read_arrays, write_arrays
 from ..agent import build_config
+from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
 from ..configuration import config_from_json, config_to_json
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
 from ..space_json import space_from_json, space_to_json
 from .checkpoint import (
     FORMAT,
-    damage_in,
     fill_arrays,
     num_copies_in,
-    package_versions,
 )
 from .compiled_interaction import CompiledInteraction
 from .configuration import TabularConfig
@@ -51,7 +50,7 @@ from .memory import (
     with_room_for,
 )
 from .model_choice import ModelChoice, choose_model
-from .observations import action_index, batch_of_states, check_same_space, mask_of_batch
+from .observations import action_index, batch_of_states, mask_of_batch
 from .random_stream import random_stream
 from .stepped_interaction import SteppedInteraction
 from .vector_interaction import VectorInteraction
@@ -282,7 +281,7 @@ class AbstractTabularAgent(AbstractLearner):
             config = config_from_json(cls.Config, header["config"])
             observation_space = space_from_json(header["observation_space"])
             action_space = space_from_json(header["action_space"])
-            simulator, seed = header["simulator"], _checked_seed(header["seed"])
+            simulator, seed = header["simulator"], checked_seed(header["seed"])
         made = env if env is None or isinstance(env, VectorEnv) else make_env(env)
         if made is not None:
             found = spaces_of(made)
@@ -311,7 +310,7 @@ class AbstractTabularAgent(AbstractLearner):
         self._observations = StateIndex(observation_space)
         self._actions = action_index(action_space)
         self.config = config
-        self.seed = _checked_seed(seed)
+        self.seed = checked_seed(seed)
         self.environment_restored = True
         self.episode_watcher = None
         self._episodes = RecentEpisodes()
@@ -435,14 +434,6 @@ class AbstractTabularAgent(AbstractLearner):
         ]
         own = dict(self._named_arrays())
         fill_arrays(own, arrays, num_states=self.num_states, num_actions=self.num_actions)
-
-
-def _checked_seed(seed: Any) -> int:
-    if seed is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"expected a seed of at least 0 or None, got {seed!r}")
-    return int(seed)
 
 
 def _environment_seed(sequence: np.random.SeedSequence) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...envs.state_index import StateIndex
 
-__all__ = ["action_index", "batch_of_states", "check_same_space", "mask_of_batch"]
+__all__ = ["action_index", "batch_of_states", "mask_of_batch"]
 
 
 def batch_of_states(observations: StateIndex, observation: Any) -> tuple[NDArray[np.int64], bool]:
@@ -58,12 +58,6 @@ def action_index(space: spaces.Space[Any]) -> StateIndex:
         raise ValueError(
             f"expected a finite action space, got {space}: tables hold one value for each action"
         ) from error
-
-
-def check_same_space(kind: str, saved: spaces.Space[Any], space: spaces.Space[Any]) -> None:
-    """Raise a ValueError if an environment's space is not the one an agent was saved with."""
-    if saved != space:
-        raise ValueError(f"expected an environment with {kind} space {saved}, got {space}")
 
 
 def _is_batch(space: spaces.Space[Any], observation: Any) -> bool:

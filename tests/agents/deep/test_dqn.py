@@ -106,8 +106,10 @@ def test_resuming_leaves_the_same_bytes(switches, tmp_path):
     DQN(make(), seed=3, **settings).learn(201).save(tmp_path / "half")
     resumed = DQN.load(tmp_path / "half", env=make()).learn(199)
     resumed.save(tmp_path / "resumed")
-    whole, whole_header = read_arrays(tmp_path / "whole", expected_format="gymagine-dqn-1")
-    other, other_header = read_arrays(tmp_path / "resumed", expected_format="gymagine-dqn-1")
+    whole, whole_header = read_arrays(tmp_path / "whole", expected_format="gymagine-deep-agent-1")
+    other, other_header = read_arrays(
+        tmp_path / "resumed", expected_format="gymagine-deep-agent-1"
+    )
     assert whole.keys() == other.keys()
     for name, array in whole.items():
         np.testing.assert_array_equal(array, other[name], err_msg=name)
@@ -171,7 +173,7 @@ def test_what_was_learnt_stays_and_nothing_false_is_remembered(mood, error, mess
     agent.learn(300)
     assert agent.num_timesteps == 449
     assert agent.episode_returns.sum() == agent.episode_lengths.sum() < 449
-    drawn = agent._population.memory.sample(2_000, [np.random.default_rng(0)])
+    drawn = agent.learners.memory.sample(2_000, [np.random.default_rng(0)])
     before, after = drawn.observations[0][0].numpy(), drawn.next_observations[0][0].numpy()
     # a cart moves by its speed: no transition joins two episodes
     np.testing.assert_allclose(after[:, 0], before[:, 0] + 0.02 * before[:, 1], atol=1e-6)

@@ -5,7 +5,7 @@ import json
 import gymnasium
 import numpy as np
 import pytest
-from gymagine.agents.deep.member_steps import SingleSteps, VectorMemberSteps
+from gymagine.agents.deep.member_steps import EnvironmentSteps, VectorMemberSteps
 from gymagine.agents.deep.observation_leaves import ObservationLeaves
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
@@ -15,7 +15,7 @@ ENVIRONMENTS = ["CartPole-v1", "Blackjack-v1", "FrozenLake-v1"]
 
 def single(env_id, num_actions=None):
     env = gymnasium.make(env_id, max_episode_steps=7)
-    return SingleSteps(env, ObservationLeaves(env.observation_space), num_actions)
+    return EnvironmentSteps([env], ObservationLeaves(env.observation_space), num_actions)
 
 
 def vector(env_id, mode, num_actions=None):
@@ -84,7 +84,7 @@ def test_restored_environments_go_on_alike(mode):
         for turn in range(20):
             steps.step(np.full(rows, turn % 2))
         other = make()
-        other.restore(json.loads(json.dumps(steps.state())))
+        other.restore(json.loads(json.dumps(steps.states())))
         for turn in range(30):
             one, same = (x.step(np.full(rows, turn % 2)) for x in (steps, other))
             np.testing.assert_array_equal(one.next_leaves[0], same.next_leaves[0])
@@ -117,7 +117,7 @@ class Broken(gymnasium.ObservationWrapper):
 def test_what_cannot_be_learnt_from_is_refused(spoil, message):
     env = Broken(gymnasium.make("CartPole-v1", disable_env_checker=True))
     env.spoil = lambda seen: seen
-    steps = SingleSteps(env, ObservationLeaves(env.observation_space))
+    steps = EnvironmentSteps([env], ObservationLeaves(env.observation_space))
     steps.reset([0])
     env.spoil = spoil
     with pytest.raises(ValueError, match=message):

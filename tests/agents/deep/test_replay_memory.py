@@ -53,8 +53,8 @@ class ListedCopy:
 class ListedMemory:
     """Everything that ever happened, and what of it a memory of this layout must still know."""
 
-    def __init__(self, layout, discount):
-        self.layout, self.discount = layout, discount
+    def __init__(self, layout, discounts):
+        self.layout, self.discounts = layout, discounts
         self.copies = [[ListedCopy() for _ in range(layout.copies)] for _ in range(layout.members)]
         self.transitions = [[] for _ in range(layout.members)]
 
@@ -68,13 +68,13 @@ class ListedMemory:
         copy = self.copies[m][c]
         last = len(copy.seen) - 1
         rewards = [reward for _, reward in copy.steps[copy.told :]]
-        total = sum(self.discount**k * reward for k, reward in enumerate(rewards))
+        total = sum(self.discounts[m] ** k * reward for k, reward in enumerate(rewards))
         first = copy.start + copy.told
         values = (
             self.stack(copy, first),
             copy.steps[copy.told][0],
             total,
-            0.0 if terminated else self.discount ** len(rewards),
+            0.0 if terminated else self.discounts[m] ** len(rewards),
             self.stack(copy, last),
             copy.seen[last][1],
         )
@@ -119,7 +119,7 @@ class Play:
 
     def __init__(self, memory, seed, end_rate=0.2):
         self.memory, self.layout, self.end_rate = memory, memory.layout, end_rate
-        self.listed = ListedMemory(memory.layout, memory.discount)
+        self.listed = ListedMemory(memory.layout, memory.discounts)
         self.random = np.random.default_rng(seed)
         self.num_rows = self.layout.members * self.layout.copies
         self.waiting = np.ones(self.num_rows, dtype=np.bool_)

@@ -5,7 +5,6 @@ import pytest
 from gymagine.agents.tabular.observations import (
     action_index,
     batch_of_states,
-    check_same_space,
     mask_of_batch,
 )
 from gymagine.envs.state_index import StateIndex
@@ -58,9 +57,6 @@ def test_spaces():
     assert action_index(spaces.Discrete(3)).num_states == 3
     with pytest.raises(ValueError, match="one value for each action"):
         action_index(spaces.Box(0, 1))
-    check_same_space("action", spaces.Discrete(3), spaces.Discrete(3))
-    with pytest.raises(ValueError, match="action space Discrete"):
-        check_same_space("action", spaces.Discrete(3), spaces.Discrete(3, start=1))
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,13 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = [
     "ErrorLoss",
     "double_q_targets",
     "error_loss",
+    "error_slope",
     "importance_weights",
     "masked_values",
     "q_targets",
@@ -65,7 +67,7 @@ def q_targets(
         discount_t: (...) discounts, 0 where the step terminated the episode.
         q_t: (..., A) the target network's values after the step, masked.
     """
-    return (r_t + discount_t * q_t.amax(dim=-1)).detach()
+    return torch.addcmul(r_t, discount_t, q_t.amax(dim=-1)).detach()
 
 
 def double_q_targets(
@@ -87,11 +89,14 @@ def double_q_targets(
 
 def error_loss(error: Float[Tensor, "*batch"], kind: ErrorLoss) -> Float[Tensor, "*batch"]:
     """(...) half the square of each error, or Huber's loss, which is linear beyond 1."""
-    square = 0.5 * error.square()
-    if kind == "squared":
-        return square
-    size = error.abs()
-    return torch.where(size <= 1, square, size - 0.5)
+    loss = functional.mse_loss if kind == "squared" else functional.smooth_l1_loss
+    each = loss(error, torch.zeros_like(error), reduction="none")
+    return 0.5 * each if kind == "squared" else each
+
+
+def error_slope(error: Float[Tensor, "*batch"], kind: ErrorLoss) -> Float[Tensor, "*batch"]:
+    """(...) the derivatives of `error_loss` by the errors."""
+    return error if kind == "squared" else error.clamp(-1, 1)
 
 
 def importance_weights(

@@ -21,7 +21,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["cross_entropy", "expected_values", "projected", "value_atoms"]
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_slope",
+    "expected_values",
+    "projected",
+    "value_atoms",
+]
 
 
 def value_atoms(v_min: float, v_max: float, num_atoms: int) -> Float[Tensor, " atoms"]:
@@ -80,3 +86,10 @@ def cross_entropy(
 ) -> Float[Tensor, "*batch"]:
     """(...) the cross entropy of target probabilities and a distribution's logits."""
     return -(p * logits.log_softmax(dim=-1)).sum(dim=-1)
+
+
+def cross_entropy_slope(
+    p: Float[Tensor, "*batch atoms"], logits: Float[Tensor, "*batch atoms"]
+) -> Float[Tensor, "*batch atoms"]:
+    """(..., N) the derivatives of `cross_entropy` by the logits."""
+    return logits.softmax(dim=-1) * p.sum(dim=-1, keepdim=True) - p

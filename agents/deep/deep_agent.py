@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar, Self
 
 import gymnasium
 import numpy as np
-import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from ..configuration import config_from_json, config_to_json
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
 from ..space_json import space_from_json, space_to_json
+from .arithmetic import learning_arithmetic
 from .environment_copies import EnvironmentCopies, copies_of, num_rows_of
 from .member_learners import AbstractMemberLearners
 from .member_steps import AbstractMemberSteps, EnvironmentSteps, VectorMemberSteps
@@ -149,12 +150,10 @@ class AbstractDeepAgent(AbstractLearner):
             raise ValueError(
                 "expected an environment to learn in, got none: load the agent with env=..."
             )
-        self._threads_before = torch.get_num_threads()
-        if self.config.num_threads is not None:
-            torch.set_num_threads(self.config.num_threads)
+        self._session.enter_context(learning_arithmetic(self.config.num_threads))
 
     def _end_session(self) -> None:
-        torch.set_num_threads(self._threads_before)
+        self._session.close()
 
     def _limit_episodes(self, num_episodes: int | None) -> None:
         self._episode_limit = num_episodes or _MANY
@@ -306,7 +305,7 @@ class AbstractDeepAgent(AbstractLearner):
         self._episodes, self.episode_watcher = RecentEpisodes(), None
         self.environment_restored = True
         self._episode_limit = _MANY
-        self._threads_before = torch.get_num_threads()
+        self._session = ExitStack()
 
 
 def steps_of(

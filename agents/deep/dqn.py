@@ -43,7 +43,8 @@ from .member_streams import member_streams
 from .networks import QNetwork
 from .observation_leaves import ObservationLeaves
 from .q_learners import QLearners, QSettings, Rates
-from .q_update import QLossSettings, QUpdate
+from .q_losses import QLossSettings
+from .q_update import QUpdate
 from .replay_memory import ReplayMemory
 
 __all__ = ["DQN"]

@@ -12,13 +12,11 @@ apart.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Self, TypeAlias
 
 import gymnasium
-import torch
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
@@ -29,6 +27,7 @@ from ..checkpoint import check_same_space, checked_seed, damage_in, package_vers
 from ..configuration import config_from_json, config_to_json
 from ..learning_session import ScalarLog, check_budget
 from ..space_json import space_from_json, space_to_json
+from .arithmetic import learning_arithmetic
 from .deep_agent import AbstractDeepAgent, steps_of
 from .environment_copies import copies_of
 from .member_learners import AbstractMemberLearners
@@ -118,7 +117,7 @@ class Population:
         """
         end = self.num_timesteps + check_budget(total_timesteps)
         logs = [ScalarLog(member, log_interval) for member in self.members]
-        with self._threads():
+        with learning_arithmetic(self.members[0].config.num_threads):
             while self.num_timesteps < end:
                 limit = min(
                     (log.episodes_to_go for log in logs if log.is_read),
@@ -235,16 +234,6 @@ class Population:
             member._join(self._learners, i, config, seed, own_spaces, own)
             members.append(member)
         self.members = tuple(members)
-
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        before, wanted = torch.get_num_threads(), self.members[0].config.num_threads
-        if wanted is not None:
-            torch.set_num_threads(wanted)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 def _check_settings(agent: type[AbstractDeepAgent], configs: Sequence[Any]) -> None:

@@ -35,7 +35,8 @@ from .member_learners import (
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import MemberStreams, Streams
 from .networks import QNetwork
-from .q_update import QUpdate, UpdateBatch, UpdateResult
+from .q_losses import UpdateBatch, UpdateResult
+from .q_update import QUpdate
 from .quick_values import QuickValues, quick_values
 from .replay_memory import ReplayMemory
 
@@ -146,7 +147,9 @@ class QLearners(AbstractMemberLearners):
         if self._quick is not None:
             return self._quick(leaves)
         with torch.no_grad():
-            tensors = tuple(torch.from_numpy(np.require(leaf, None, ["C", "W"])) for leaf in leaves)
+            tensors = tuple(
+                torch.from_numpy(np.require(leaf, None, ["C", "W"])) for leaf in leaves
+            )
             out: Tensor = self.network(tensors, noise)
             if self.settings.atoms is not None:
                 out = expected_values(out, self.settings.atoms)
@@ -282,7 +285,8 @@ class QLearners(AbstractMemberLearners):
             return self._quick.of_member(member, leaves)
         shape = (self.num_members,)
         shaped = tuple(np.broadcast_to(leaf, shape + leaf.shape) for leaf in leaves)
-        return self.values(shaped, noise)[member]
+        values: Array = self.values(shaped, noise)[member]
+        return values
 
     def _noise(self, streams: MemberStreams) -> tuple[Tensor, ...] | None:
         shapes = self.network.noise_shapes
@@ -291,7 +295,9 @@ class QLearners(AbstractMemberLearners):
     # ---- for checkpoints ------------------------------------------------------------------------
 
     def _arrays(self, member: int | None) -> dict[str, Array]:
-        found = {name: part_of(tensor.numpy(), member) for name, tensor in self._tensors().items()}
+        found = {
+            name: part_of(tensor.numpy(), member) for name, tensor in self.update.tensors().items()
+        }
         if self.memory is not None:
             found |= with_prefix("memory.", self.memory.arrays(member))
         return found
@@ -304,28 +310,11 @@ class QLearners(AbstractMemberLearners):
         }
 
     def _restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
-        fill_tensors(self._tensors(), arrays)
+        fill_tensors(self.update.tensors(), arrays)
         self.num_updates = facts["num_updates"]
         if facts["remembers"]:
             self.memory = self._remember(bool(facts["masks"]))
             self.memory.restore(without_prefix("memory.", arrays))
-
-    def _tensors(self) -> dict[str, Tensor]:
-        """Everything that is learnt, by name, with a leading member axis."""
-        update, adam = self.update, self.update.adam
-        names = list(update.parameters)
-        by_kind = {
-            "parameters": update.parameters,
-            "targets": update.targets,
-            "means": dict(zip(names, adam.means, strict=True)),
-            "squares": dict(zip(names, adam.squares, strict=True)),
-        }
-        found = {
-            f"{kind}.{name}": tensor
-            for kind, tensors in by_kind.items()
-            for name, tensor in tensors.items()
-        }
-        return found | {"adam.steps": adam.steps}
 
 
 def _at(value: float | Schedule, step: int) -> float:

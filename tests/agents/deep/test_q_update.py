@@ -11,7 +11,8 @@ from gymagine.agents.deep.categorical_values import value_atoms
 from gymagine.agents.deep.encoders import Encoder
 from gymagine.agents.deep.layers import layer_noise
 from gymagine.agents.deep.networks import QNetwork
-from gymagine.agents.deep.q_update import QLossSettings, QUpdate, UpdateBatch
+from gymagine.agents.deep.q_losses import QLossSettings, UpdateBatch
+from gymagine.agents.deep.q_update import QUpdate
 from torch import nn
 
 MEMBERS, BATCH, ACTIONS = 3, 16, 4
@@ -199,6 +200,27 @@ def test_noise_is_what_is_given():
     _, none = updated(network(noisy=True), settings(double=True), 3)
     assert torch.equal(one[-1].losses, same[-1].losses)
     assert not torch.allclose(one[-1].losses, none[-1].losses)
+
+
+@pytest.mark.parametrize("atoms", [None, value_atoms(-10, 10, 11)])
+@pytest.mark.parametrize("noisy", [False, True])
+def test_gradients_by_hand_are_those_of_the_tape(atoms, noisy):
+    switches = {"duelling": True, "noisy": noisy, "num_atoms": None if atoms is None else 11}
+    updates = []
+    for by_hand in (True, False):
+        own = network(**switches)
+        chosen = settings(double=True, atoms=atoms)
+        update = QUpdate(own, chosen, torch.tensor(RATES), by_hand=by_hand)
+        rngs = [np.random.default_rng(seed) for seed in range(MEMBERS)]
+        for step in range(5):
+            noises = tuple(layer_noise(own.noise_shapes, rngs) if noisy else None for _ in "123")
+            weights = torch.linspace(0.1, 2, MEMBERS * BATCH).view(MEMBERS, BATCH)
+            update(batch_of(step, weights=weights), noises)
+        updates.append(update)
+    one, other = (update.tensors() for update in updates)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-3, atol=1e-5)
 
 
 COMPILED = """

@@ -1,0 +1,38 @@
+"""How PyTorch computes while an agent learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["learning_arithmetic"]
+
+
+@contextmanager
+def learning_arithmetic(num_threads: int | None) -> Iterator[None]:
+    """Threads for small networks, and no denormal numbers.
+
+    A second thread hardly helps a small network, and makes it many times slower while another
+    program uses the core. Denormal numbers, below 1e-38, pile up in the optimiser's means of units
+    that no longer learn, and processors take many times longer for them: they count as 0 here,
+    which makes Adam twice as fast. Both are put back afterwards.
+
+    Args:
+        num_threads: Of torch; None leaves them.
+    """
+    threads_before, flushed_before = torch.get_num_threads(), _flushes()
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads_before)
+        torch.set_flush_denormal(flushed_before)
+
+
+def _flushes() -> bool:
+    """Whether denormal numbers count as 0; torch does not tell."""
+    return bool(torch.tensor(1e-38) * 0.01 == 0)

@@ -1,0 +1,47 @@
+"""The derivatives of the losses are autograd's."""
+
+import pytest
+import torch
+from gymagine.agents.deep.categorical_values import value_atoms
+from gymagine.agents.deep.q_losses import (
+    QLossSettings,
+    UpdateBatch,
+    q_loss,
+    q_loss_slope,
+    targets_of,
+)
+
+
+def batch_of(weighted, seed=0, features=5):
+    rng = torch.Generator().manual_seed(seed)
+    shape = (2, 8)
+    return UpdateBatch(
+        observations=(torch.randn(*shape, features, generator=rng),),
+        actions=torch.randint(3, shape, generator=rng),
+        rewards=torch.randn(shape, generator=rng),
+        discounts=0.9 * torch.randint(2, shape, generator=rng),
+        next_observations=(torch.randn(*shape, features, generator=rng),),
+        next_masks=None,
+        weights=torch.rand(shape, generator=rng) if weighted else None,
+    )
+
+
+def settings_of(kind, double=False):
+    atoms = value_atoms(-4, 4, 9) if kind == "categorical" else None
+    loss = "huber" if atoms is not None else kind
+    return QLossSettings(double, loss, atoms, 10.0, 1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["huber", "squared", "categorical"])
+def test_slopes(kind, weighted):
+    settings, batch = settings_of(kind), batch_of(weighted)
+    shape = (2, 8, 3) if settings.atoms is None else (2, 8, 3, 9)
+    q_tm1, q_t = torch.randn(2, *shape).mul(2)
+    target = targets_of(q_t, q_t, batch, settings)
+    q_tm1 = q_tm1.requires_grad_()
+    losses, told = q_loss(q_tm1, target, batch, settings)
+    losses.sum().backward()
+    slope = q_loss_slope(q_tm1.detach(), target, batch, settings)
+    torch.testing.assert_close(slope, q_tm1.grad, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(told.losses, losses.detach())

@@ -6,10 +6,10 @@ r"""Adam for a population: every parameter has a leading member axis, every memb
     \theta_t &= \theta_{t-1} - \alpha \frac{m_t / (1 - \beta_1^t)}
         {\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-The arithmetic is torch's fused kernel, once for all members where they agree on rate and step, or
-once for each. That kernel cannot be traced: in a graph that is being compiled, together with the
-gradients, the same equations stand as operations on tensors. Gradients are clipped by the norm
-over all parameters of one member, as if it were alone.
+Torch's own optimiser takes one rate for a tensor. Here one pass over the memory does the step of
+all members (`dense_kernels`); in a graph that is being compiled, together with the gradients, and
+on other devices, the same equations stand as operations on tensors. Gradients are clipped by the
+norm over all parameters of one member, as if it were alone.
 
 References:
     D. P. Kingma and J. Ba (2015), Adam: a method for stochastic optimization, arXiv:1412.6980,
@@ -18,13 +18,18 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim.adam import adam
+
+from ..tabular.compilation import entry_point
+from .dense_kernels import adam_rows, as_rows
 
 __all__ = ["AdamState", "adam_step", "clip_by_member", "new_adam_state"]
 
@@ -71,6 +76,7 @@ def adam_step(
     learning_rates: Float[Tensor, " members"],
     *,
     epsilon: float = 1e-8,
+    max_norm: float | None = None,
 ) -> None:
     """Move the parameters, in place, and the state with them.
 
@@ -80,44 +86,35 @@ def adam_step(
         state: From `new_adam_state`.
         learning_rates: (M,) each member's own.
         epsilon: Added to the root of the second moment.
+        max_norm: To which each member's gradients are clipped, or None.
     """
     values, gradients = list(parameters), list(gradients)
-    if torch.compiler.is_compiling():
+    is_plain = not torch.compiler.is_compiling() and _is_plain(values, gradients)
+    if max_norm is not None and not (is_plain and len(values) == 1):
+        gradients, _ = clip_by_member(gradients, max_norm)
+        max_norm = None
+    if not is_plain:
         _traceable_step(values, gradients, state, learning_rates, epsilon)
         return
-    rates, steps = learning_rates.tolist(), state.steps.tolist()
-    if len(set(zip(rates, steps, strict=True))) == 1:
-        _fused_step(values, gradients, state, rates[0], epsilon)
-        return
-    for member, rate in enumerate(rates):
-        part = slice(member, member + 1)
-        mine, of_mine = [value[part] for value in values], [each[part] for each in gradients]
-        _fused_step(mine, of_mine, state.of_member(member), rate, epsilon)
-
-
-def _fused_step(
-    values: list[Tensor], gradients: list[Tensor], state: AdamState, rate: float, epsilon: float
-) -> None:
-    """Of members that agree on rate and step."""
-    counts = list(state.steps[0].repeat(len(values)).unbind())  # the kernel's own, one for each
-    adam(
-        values,
-        gradients,
-        state.means,
-        state.squares,
-        [],
-        counts,
-        foreach=False,
-        fused=True,
-        amsgrad=False,
-        beta1=_BETA_1,
-        beta2=_BETA_2,
-        lr=rate,
-        weight_decay=0.0,
-        eps=epsilon,
-        maximize=False,
-    )
     state.steps.add_(1)
+    steps, rates = state.steps.numpy(), learning_rates.numpy()
+    for row in zip(values, gradients, state.means, state.squares, strict=True):
+        rows = (as_rows(part.numpy()) for part in row)
+        _adam_rows()(*rows, steps, rates, epsilon, math.inf if max_norm is None else max_norm)
+
+
+@cache
+def _adam_rows() -> Callable[..., None]:
+    matrix, vector = np.zeros((1, 1), np.float32), np.zeros(1, np.float32)
+    return entry_point(adam_rows, *[matrix] * 4, vector, vector, 0.0, 0.0)
+
+
+def _is_plain(values: Sequence[Tensor], gradients: Sequence[Tensor]) -> bool:
+    """Whether compiled code can work on the memory of these tensors."""
+    return all(
+        tensor.device.type == "cpu" and tensor.dtype == torch.float32 and tensor.is_contiguous()
+        for tensor in (*values, *gradients)
+    )
 
 
 def _traceable_step(
@@ -157,6 +154,10 @@ def clip_by_member(
     Returns:
         The gradients and the (M,) norms before.
     """
+    if len(gradients) == 1:
+        norms = torch.linalg.vector_norm(gradients[0].flatten(1), dim=1)
+        scales = (max_norm / (norms + 1e-6)).clamp_(max=1.0)
+        return [gradients[0] * _over_members(scales, gradients[0])], norms
     of_each = [torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients]
     norms = torch.linalg.vector_norm(torch.stack(of_each), dim=0)
     # torch.nn.utils.clip_grad_norm_ adds 1e-6 too

@@ -36,11 +36,15 @@ Parameters = Mapping[str, Tensor]
 Noise = Sequence[Tensor] | None
 
 # the derivative by an activation's input, from the one by its output and the output or, for silu,
-# which does not tell it, the input
+# which does not tell it, the input; in place, for a larger memory is a slower one
 _SLOPES: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {
-    torch.relu: lambda dy, y: torch.ops.aten.threshold_backward(dy, y, 0),
-    torch.tanh: lambda dy, y: torch.ops.aten.tanh_backward(dy, y),
-    functional.silu: lambda dy, z: torch.ops.aten.silu_backward(dy, z),
+    torch.relu: lambda dy, y: torch.ops.aten.threshold_backward(dy, y, 0, grad_input=dy),
+    torch.tanh: lambda dy, y: torch.ops.aten.tanh_backward(dy, y, grad_input=dy),
+    functional.silu: lambda dy, z: torch.ops.aten.silu_backward(dy, z, grad_input=dy),
+}
+_IN_PLACE: dict[Any, Callable[[Tensor], Tensor]] = {
+    torch.relu: torch.relu_,
+    torch.tanh: torch.tanh_,
 }
 
 
@@ -99,9 +103,7 @@ def dense_forward(
         activated = None
         if mlp.activate_last or i < len(mlp.layers) - 1:
             activated = out
-            out = mlp.activation(out)
-            if mlp.activation is not functional.silu:
-                activated = out
+            out = _IN_PLACE.get(mlp.activation, mlp.activation)(out)
         kept.append(_Layer(x, weight, activated, weight_noise, bias_noise))
         x = out
     return x, DensePass(prefix, mlp, kept)
@@ -118,7 +120,7 @@ def dense_backward(
 
     Args:
         passed: From `dense_forward`.
-        dy: (M, B, out) derivatives of the loss by the outputs.
+        dy: (M, B, out) derivatives of the loss by the outputs; overwritten.
         gradients: Receives them, by name.
         to_inputs: Whether the derivatives by the inputs are wanted.
 

@@ -50,9 +50,9 @@ class MemberEpisodes:
         self.lengths += found.taken
         if self.ended:
             self.ended = {}
-        over = found.terminated | found.truncated
-        if not over.any():
+        if not found.any_ended:
             return
+        over = found.terminated | found.truncated
         for row in np.flatnonzero(over).tolist():
             episode = float(self.returns[row]), int(self.lengths[row])
             self.ended[row] = episode

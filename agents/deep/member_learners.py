@@ -126,7 +126,7 @@ class AbstractMemberLearners(ABC):
         end = self.num_timesteps + num_steps
         while self.num_timesteps < end:
             found = self.round()
-            if found.begun.any() and self.episodes.most >= episode_limit:
+            if found.any_ended and self.episodes.most >= episode_limit:
                 break
 
     def round(self) -> MemberTransitions:
@@ -140,7 +140,7 @@ class AbstractMemberLearners(ABC):
         self.begun = True
         self.last, self.last_actions = found, actions
         # rows that wait for an episode take no step; with several members none waits
-        self.num_timesteps += int(np.count_nonzero(found.taken)) // self.num_members
+        self.num_timesteps += found.num_taken // self.num_members
         self.episodes.count(found, self.num_timesteps)
         self._learn(found, steps.leaves, steps.masks)
         return found

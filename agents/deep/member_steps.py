@@ -42,6 +42,9 @@ class MemberTransitions(NamedTuple):
         next_leaves: (R, ...) what each step led to, also where it was the last.
         next_masks: (R, A) the actions allowed there, or None where masks are not read.
         begun: (R,) which rows are at the beginning of an episode now.
+        num_taken: How many rows took their action.
+        any_ended: Whether an episode ended.
+        any_begun: Whether one began.
         infos: (R,) what the environment said of each step.
     """
 
@@ -52,6 +55,9 @@ class MemberTransitions(NamedTuple):
     next_leaves: Leaves
     next_masks: Bool[Bools, "rows actions"] | None
     begun: Bool[Bools, " rows"]
+    num_taken: int
+    any_ended: bool
+    any_begun: bool
     infos: Sequence[dict[str, Any]]
 
 
@@ -134,19 +140,24 @@ class EnvironmentSteps(AbstractMemberSteps):
         observations, rewards, terminated, truncated, infos = zip(*found, strict=True)
         next_leaves = self._read(observations)
         next_masks = None if self.masks is None else _masks(infos, self._num_actions)
-        begun = [a or b for a, b in zip(terminated, truncated, strict=True)]
         self.leaves, self.masks = next_leaves, next_masks
-        any_ended = any(begun)
+        ends = self._none, self._none, self._none
+        any_ended = any(terminated) or any(truncated)
         if any_ended:
-            self._begin([row for row, ended in enumerate(begun) if ended])
+            flags = np.array((terminated, truncated), dtype=np.bool_)
+            ends = flags[0], flags[1], flags[0] | flags[1]
+            self._begin(np.flatnonzero(ends[2]).tolist())
         return MemberTransitions(
             taken=self._all,
             rewards=_finite(np.array(rewards, dtype=np.float64)),
-            terminated=np.array(terminated, dtype=np.bool_) if any_ended else self._none,
-            truncated=np.array(truncated, dtype=np.bool_) if any_ended else self._none,
+            terminated=ends[0],
+            truncated=ends[1],
             next_leaves=next_leaves,
             next_masks=next_masks,
-            begun=np.array(begun, dtype=np.bool_) if any_ended else self._none,
+            begun=ends[2],
+            num_taken=self.num_rows,
+            any_ended=any_ended,
+            any_begun=any_ended,
             infos=infos,
         )
 
@@ -225,6 +236,9 @@ class VectorMemberSteps(AbstractMemberSteps):
             next_leaves=next_leaves,
             next_masks=next_masks,
             begun=found.begun,
+            num_taken=int(np.count_nonzero(found.taken)),
+            any_ended=bool(((found.terminated | found.truncated) & found.taken).any()),
+            any_begun=bool(found.begun.any()),
             infos=infos,
         )
 

@@ -62,6 +62,7 @@ class ObservationLeaves:
         self.dtypes: tuple[np.dtype[Any], ...] = tuple(_dtype(leaf) for leaf in self.spaces)
         self._starts = tuple(_start(leaf) for leaf in self.spaces)
         self._sizes = tuple(_sizes(leaf) for leaf in self.spaces)
+        self._is_one_box = self.names == ("",) and self._sizes == (None,)
 
     def of_batch(self, batch: Any) -> tuple[Array, ...]:
         """The leaves of a batch as a vector environment gives it.
@@ -98,6 +99,8 @@ class ObservationLeaves:
         Raises:
             ValueError: As `of_batch`.
         """
+        if self._is_one_box:
+            return (self._converted(0, lambda _: observations),)
         return tuple(
             self._converted(leaf, lambda path: [_at(one, path) for one in observations])
             for leaf in range(len(self.spaces))

@@ -59,12 +59,16 @@ class Rates:
     def __init__(self, values: Sequence[float | Schedule]) -> None:
         self._values = list(values)
         self._agree = all(value == self._values[0] for value in self._values)
+        self._latest = np.full(len(self._values), np.nan)
 
     def at(self, step: int) -> Float[Floats, " members"]:
         """(M,) the numbers at a step."""
-        if self._agree:
-            return np.full(len(self._values), _at(self._values[0], step))
-        return np.array([_at(value, step) for value in self._values])
+        if not self._agree:
+            return np.array([_at(value, step) for value in self._values])
+        value = _at(self._values[0], step)
+        if value != self._latest[0]:
+            self._latest = np.full(len(self._values), value)
+        return self._latest
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,9 @@ class QLearners(AbstractMemberLearners):
         self.memory: ReplayMemory | None = None
         self.last_update: UpdateResult | None = None
         self._remember = remember
-        self._quick: QuickValues | None = quick_values(network)
+        self._quick: QuickValues | None = quick_values(network, update.values)
         self._chosen: Ints = np.zeros(num_rows, dtype=np.int64)  # counted from 0
+        self._at_random = np.ones(self.num_members)
 
     def values(
         self, leaves: Leaves, noise: Sequence[Tensor] | None = None
@@ -207,23 +212,34 @@ class QLearners(AbstractMemberLearners):
     def _act(self, leaves: Leaves, masks: Masks | None) -> Int64[Ints, " rows"]:
         rows, members = self.num_rows, self.num_members
         uniforms = self.streams.acting.uniforms(rows // members, 2).reshape(rows, 2)
-        if self.num_timesteps < self.settings.learning_starts:
-            explores = np.ones(rows, dtype=np.bool_)
-        else:
+        rates = self._at_random
+        if self.num_timesteps >= self.settings.learning_starts:
             rates = self.settings.exploration.at(self.num_timesteps)
-            explores = uniforms[:, 0] < rates.repeat(rows // members)
-        if explores.all():
-            actions = _random_actions(uniforms[:, 1], masks, self.network.num_actions)
+        if masks is None and self._quick is not None and self._quick.chooses:
+            self._chosen = self._quick.choose(leaves, uniforms, rates)
         else:
-            shaped = tuple(leaf.reshape(members, -1, *leaf.shape[1:]) for leaf in leaves)
-            values = self.values(shaped, self._noise(self.streams.noise))
-            actions = _best(values.reshape(rows, -1), masks)
-            if explores.any():
-                random = _random_actions(uniforms[:, 1], masks, self.network.num_actions)
-                actions = np.where(explores, random, actions)
-        self._chosen = actions
+            self._chosen = self._choose(leaves, masks, uniforms, rates)
         start = self.settings.action_start
-        return actions + start if start else actions
+        return self._chosen + start if start else self._chosen
+
+    def _choose(
+        self,
+        leaves: Leaves,
+        masks: Masks | None,
+        uniforms: Float[Floats, "rows two"],
+        rates: Float[Floats, " members"],
+    ) -> Int64[Ints, " rows"]:
+        rows, members = self.num_rows, self.num_members
+        explores = uniforms[:, 0] < rates.repeat(rows // members)
+        if explores.all():
+            return _random_actions(uniforms[:, 1], masks, self.network.num_actions)
+        shaped = tuple(leaf.reshape(members, -1, *leaf.shape[1:]) for leaf in leaves)
+        values = self.values(shaped, self._noise(self.streams.noise))
+        actions = _best(values.reshape(rows, -1), masks)
+        if explores.any():
+            random = _random_actions(uniforms[:, 1], masks, self.network.num_actions)
+            actions = np.where(explores, random, actions)
+        return actions
 
     def _learn(self, found: MemberTransitions, leaves: Leaves, masks: Masks | None) -> None:
         memory = self.memory
@@ -237,9 +253,9 @@ class QLearners(AbstractMemberLearners):
             found.next_leaves,
             found.next_masks,
         )
-        if found.begun.any():
+        if found.any_begun:
             memory.begin(found.begun, leaves, masks)
-        self._update_if_due(memory, int(np.count_nonzero(found.taken)) // self.num_members)
+        self._update_if_due(memory, found.num_taken // self.num_members)
 
     def _update_if_due(self, memory: ReplayMemory, taken: int) -> None:
         settings, now = self.settings, self.num_timesteps

@@ -14,13 +14,17 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from ..tabular.compilation import entry_point
 from .action_value_targets import (
     ErrorLoss,
     double_q_targets,
@@ -36,8 +40,20 @@ from .categorical_values import (
     expected_values,
     projected,
 )
+from .dense_kernels import q_slopes
 
-__all__ = ["QLossSettings", "UpdateBatch", "UpdateResult", "q_loss", "q_loss_slope", "targets_of"]
+__all__ = [
+    "QLossSettings",
+    "UpdateBatch",
+    "UpdateResult",
+    "q_loss",
+    "q_loss_slope",
+    "quick_slope",
+    "targets_of",
+]
+
+
+_NO_MASKS, _NO_WEIGHTS = np.zeros((0, 0, 0), np.bool_), np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -165,6 +181,42 @@ def q_loss_slope(
         index = index[..., None].expand(*batch.actions.shape, 1, slope.shape[-1])
     shares = (slope / batch.actions.shape[1]).unsqueeze(2)
     return torch.zeros_like(q_tm1).scatter(2, index, shares)
+
+
+def quick_slope(
+    q_tm1: Float[Tensor, "members batch actions"],
+    q_t: Float[Tensor, "members batch actions"],
+    selector: Float[Tensor, "members batch actions"],
+    batch: UpdateBatch,
+    huber: bool,
+) -> tuple[Float[Tensor, "members batch actions"], UpdateResult]:
+    """As `q_loss_slope` and `q_loss`, for values on the CPU, in compiled code."""
+    shape = tuple(q_tm1.shape)
+    slopes, losses = np.empty(shape, np.float32), np.empty(shape[:1], np.float32)
+    errors, values = np.empty(shape[:2], np.float32), np.empty(shape[:2], np.float32)
+    masks = _NO_MASKS if batch.next_masks is None else batch.next_masks.numpy()
+    weights = _NO_WEIGHTS if batch.weights is None else batch.weights.numpy()
+    _q_slopes()(
+        *(part.numpy() for part in (q_tm1, q_t, selector)),
+        *(part.numpy() for part in (batch.actions, batch.rewards, batch.discounts)),
+        masks,
+        weights,
+        huber,
+        slopes,
+        losses,
+        errors,
+        values,
+    )
+    told = (torch.from_numpy(part) for part in (losses, errors, values))
+    return torch.from_numpy(slopes), UpdateResult(*told)
+
+
+@cache
+def _q_slopes() -> Callable[..., None]:
+    cube, matrix = np.zeros((1, 1, 1), np.float32), np.zeros((1, 1), np.float32)
+    actions, vector = np.zeros((1, 1), np.int64), np.zeros(1, np.float32)
+    inputs = cube, cube, cube, actions, matrix, matrix, _NO_MASKS, _NO_WEIGHTS, True
+    return entry_point(q_slopes, *inputs, cube, vector, matrix, matrix)
 
 
 def _of_action(logits: Tensor, a: Tensor) -> Tensor:

@@ -15,23 +15,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 
-from .adam import AdamState, adam_step, clip_by_member, new_adam_state
+from .adam import AdamState, adam_step, new_adam_state
 from .dense_gradients import DenseQNetwork
 from .flat_parameters import FlatParameters
 from .networks import QNetwork
+from .own_graphs import OwnGraphs
 from .q_losses import (
     QLossSettings,
     UpdateBatch,
     UpdateResult,
     q_loss,
     q_loss_slope,
+    quick_slope,
     targets_of,
 )
 
@@ -76,7 +78,7 @@ class QUpdate:
         self.adam: AdamState = new_adam_state([self._flat.values])
         is_dense = not any(True for _ in network.encoder.parameters())
         self._dense = DenseQNetwork(network) if by_hand and is_dense else None
-        self._compiled: Any = torch.compile(self._graph, fullgraph=True) if compiled else None
+        self._compiled = OwnGraphs(self._graph) if compiled else None
 
     def __call__(self, batch: UpdateBatch, noises: Noises) -> UpdateResult:
         """Move the parameters by one step.
@@ -91,8 +93,8 @@ class QUpdate:
             told: UpdateResult = self._compiled(values, targets, batch, noises)
             return told
         if self._dense is not None:
-            found = self._by_hand(self._dense, self.parameters, self.targets, batch, noises)
-            gradients, told = found
+            views = self.parameters, self.targets
+            gradients, told = self._by_hand(self._dense, *views, batch, noises)
         else:
             gradients, told = self._by_tape(batch, noises)
         self._move(values, gradients)
@@ -105,6 +107,11 @@ class QUpdate:
             self._flat_targets.values.copy_(self._flat.values)
         else:
             self._flat_targets.values.lerp_(self._flat.values, share)
+
+    @property
+    def values(self) -> Float[Tensor, "members numbers"]:
+        """(M, P) the matrix of all parameters."""
+        return self._flat.values
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that is learnt, by name, with a leading member axis."""
@@ -137,12 +144,22 @@ class QUpdate:
         selector = q_t
         if self._settings.double:
             selector, _ = network.forward(parameters, batch.next_observations, after)
-        target = targets_of(q_t, selector, batch, self._settings)
         q_tm1, passed = network.forward(parameters, batch.observations, before)
-        _, told = q_loss(q_tm1, target, batch, self._settings)
-        slope = q_loss_slope(q_tm1, target, batch, self._settings)
+        slope, told = self._slope(q_tm1, q_t, selector, batch)
         found = network.backward(passed, slope)
         return torch.cat([found[name].flatten(1) for name in parameters], dim=1), told
+
+    def _slope(
+        self, q_tm1: Tensor, q_t: Tensor, selector: Tensor, batch: UpdateBatch
+    ) -> tuple[Tensor, UpdateResult]:
+        """The derivatives of the loss by the learning network's outputs, and what is told."""
+        is_plain = self._settings.atoms is None and q_tm1.device.type == "cpu"
+        if is_plain and not torch.compiler.is_compiling():
+            huber = self._settings.error_loss == "huber"
+            return quick_slope(q_tm1, q_t, selector, batch, huber)
+        target = targets_of(q_t, selector, batch, self._settings)
+        _, told = q_loss(q_tm1, target, batch, self._settings)
+        return q_loss_slope(q_tm1, target, batch, self._settings), told
 
     def _by_tape(
         self, batch: UpdateBatch, noises: Noises
@@ -196,7 +213,11 @@ class QUpdate:
 
     def _move(self, values: Tensor, gradients: Tensor) -> None:
         settings = self._settings
-        if settings.max_grad_norm is not None:
-            (gradients,), _ = clip_by_member([gradients], settings.max_grad_norm)
-        rates = self._learning_rates
-        adam_step([values], [gradients], self.adam, rates, epsilon=settings.adam_epsilon)
+        adam_step(
+            [values],
+            [gradients],
+            self.adam,
+            self._learning_rates,
+            epsilon=settings.adam_epsilon,
+            max_norm=settings.max_grad_norm,
+        )

@@ -254,13 +254,16 @@ class ReplayMemory:
                 or a copy is in no episode; nothing has changed.
         """
         stored = self._checked(next_leaves, next_masks)
-        given = (taken, actions, rewards, terminated, truncated)
-        for own, value, name in zip(self._inputs, given, _STEP_PARTS, strict=True):
-            self._check_rows(value, name, own.dtype)
+        given = [taken, actions, rewards, terminated, truncated]
+        for i, (own, value) in enumerate(zip(self._inputs, given, strict=True)):
+            if value.dtype is own.dtype and value.shape == own.shape and value.flags.c_contiguous:
+                continue
+            self._check_rows(value, _STEP_PARTS[i], own.dtype)
             np.copyto(own, value)
+            given[i] = own
         num_rows = self._append(
             self._rings,
-            *self._inputs,
+            *given,
             self.num_actions,
             self.discounts,
             self.layout.frame_stack,

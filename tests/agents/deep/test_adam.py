@@ -17,17 +17,21 @@ def gradients_of(step, dtype=torch.float64):
     return [torch.randn(3, *shape, generator=generator, dtype=dtype) * scales for shape in SHAPES]
 
 
-def test_every_member_is_torchs_adam():
+@pytest.mark.parametrize(
+    ("dtype", "rtol", "atol"),
+    [(torch.float64, 1e-9, 1e-12), (torch.float32, 1e-4, 1e-6)],  # as tensors, and compiled
+)
+def test_every_member_is_torchs_adam(dtype, rtol, atol):
     generator = torch.Generator().manual_seed(99)
-    values = [torch.randn(3, *s, generator=generator, dtype=torch.float64) for s in SHAPES]
+    values = [torch.randn(3, *s, generator=generator, dtype=dtype) for s in SHAPES]
     peers = [[value[i].clone().requires_grad_() for value in values] for i in range(3)]
     optimisers = [
         torch.optim.Adam(own, lr=rate, eps=1e-5) for own, rate in zip(peers, RATES, strict=True)
     ]
     state = new_adam_state(values)
-    rates = torch.tensor(RATES, dtype=torch.float64)
+    rates = torch.tensor(RATES, dtype=dtype)
     for step in range(50):
-        gradients = gradients_of(step)
+        gradients = gradients_of(step, dtype)
         adam_step(values, gradients, state, rates, epsilon=1e-5)
         for i, optimiser in enumerate(optimisers):
             for parameter, gradient in zip(peers[i], gradients, strict=True):
@@ -35,7 +39,7 @@ def test_every_member_is_torchs_adam():
             optimiser.step()
     for i, own in enumerate(peers):
         for value, parameter in zip(values, own, strict=True):
-            torch.testing.assert_close(value[i], parameter.detach(), rtol=1e-9, atol=1e-12)
+            torch.testing.assert_close(value[i], parameter.detach(), rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 10.0, 1e6])
@@ -50,6 +54,22 @@ def test_every_member_is_clipped_as_torch_clips(max_norm):
         assert norms[i].item() == pytest.approx(norm.item())
         for parameter, gradient in zip(own, clipped, strict=True):
             torch.testing.assert_close(gradient[i], parameter.grad)
+
+
+@pytest.mark.parametrize("max_norm", [0.5, 10.0, 1e6])
+@pytest.mark.parametrize("compiled_code", [True, False])
+def test_a_step_clips_what_it_is_given(max_norm, compiled_code):
+    shape, dtype = (3, 103), torch.float32 if compiled_code else torch.float64
+    one, other = torch.zeros(2, *shape, dtype=dtype)
+    states = [new_adam_state([value]) for value in (one, other)]
+    rates = torch.tensor(RATES, dtype=dtype)
+    for step in range(4):
+        generator = torch.Generator().manual_seed(step)
+        gradient = torch.randn(shape, generator=generator, dtype=dtype) * 10.0 ** (step - 2)
+        clipped, _ = clip_by_member([gradient], max_norm)
+        adam_step([one], clipped, states[0], rates)
+        adam_step([other], [gradient], states[1], rates, max_norm=max_norm)
+    torch.testing.assert_close(one, other)
 
 
 def test_members_do_not_touch_each_other():

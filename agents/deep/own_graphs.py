@@ -1,0 +1,68 @@
+"""Functions that are compiled once and called at once.
+
+`torch.compile` looks at everything that a graph depends on before each call, which takes longer
+than the update of a small network. Here a function is compiled for each pattern of its arguments,
+the shapes and dtypes of their tensors and which are None, and that pattern alone is looked at; the
+rest, such as settings and the structure of modules, must not change.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["OwnGraphs"]
+
+_numbers = itertools.count()
+
+
+class OwnGraphs:
+    """A function of tensors, None, and tuples of these, as graphs.
+
+    Args:
+        function: Whatever else it uses stays as it is at its first call. It may change tensors in
+            place.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._graphs: dict[Any, Callable[..., Any]] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The function's result, compiled at the first call with such arguments."""
+        pattern = _pattern(arguments)
+        graph = self._graphs.get(pattern)
+        if graph is None:
+            graph = self._graphs[pattern] = self._compiled()
+        return graph(*arguments)
+
+    def _compiled(self) -> Callable[..., Any]:
+        # PyTorch keeps graphs by code object, and without its checks takes any that is there
+        function = getattr(self._function, "__func__", self._function)
+        code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
+        own = FunctionType(
+            code,
+            function.__globals__,
+            function.__name__,
+            function.__defaults__,
+            function.__closure__,
+        )
+        bound = getattr(self._function, "__self__", None)
+        graph: Callable[..., Any] = torch.compile(
+            own if bound is None else own.__get__(bound),
+            fullgraph=True,
+            dynamic=False,
+            options={"guard_filter_fn": lambda guards: [False] * len(guards)},
+        )
+        return graph
+
+
+def _pattern(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.shape, value.dtype
+    return None if value is None else tuple([_pattern(part) for part in value])

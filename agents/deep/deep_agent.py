@@ -26,7 +26,7 @@ from ..configuration import config_from_json, config_to_json
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
 from ..space_json import space_from_json, space_to_json
-from .arithmetic import learning_arithmetic
+from .arithmetic import acting_arithmetic, learning_arithmetic
 from .environment_copies import EnvironmentCopies, copies_of, num_rows_of
 from .member_learners import AbstractMemberLearners
 from .member_steps import AbstractMemberSteps, EnvironmentSteps, VectorMemberSteps
@@ -181,7 +181,8 @@ class AbstractDeepAgent(AbstractLearner):
         """
         leaves, is_batch = self._read(observation)
         masks = self._mask_of(action_mask, len(leaves[0]))
-        actions = self.learners.choose(self._member, leaves, masks, deterministic)
+        with acting_arithmetic(self.config.num_threads):
+            actions = self.learners.choose(self._member, leaves, masks, deterministic)
         return (actions if is_batch else actions[0]), state
 
     def _read(self, observation: Any) -> tuple[tuple[NDArray[Any], ...], bool]:

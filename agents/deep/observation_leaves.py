@@ -62,7 +62,7 @@ class ObservationLeaves:
         self.dtypes: tuple[np.dtype[Any], ...] = tuple(_dtype(leaf) for leaf in self.spaces)
         self._starts = tuple(_start(leaf) for leaf in self.spaces)
         self._sizes = tuple(_sizes(leaf) for leaf in self.spaces)
-        self._is_one_box = self.names == ("",) and self._sizes == (None,)
+        self._is_one_box = self.names == ("",) and self._sizes[0] is None
 
     def of_batch(self, batch: Any) -> tuple[Array, ...]:
         """The leaves of a batch as a vector environment gives it.

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .comparison import compare as compare
     from .evaluation import evaluate as evaluate
     from .monitoring import monitor as monitor
+    from .population_training import resume_population as resume_population
+    from .population_training import train_population as train_population
     from .records import RunRecord as RunRecord
     from .results import Comparison as Comparison
     from .results import load_comparison as load_comparison
@@ -26,7 +28,9 @@ __all__ = [
     "load_comparison",
     "monitor",
     "resume",
+    "resume_population",
     "train",
+    "train_population",
     "watch",
 ]
 
@@ -40,7 +44,9 @@ __getattr__, __dir__ = export_lazily(
         "load_comparison": ".results",
         "monitor": ".monitoring",
         "resume": ".training",
+        "resume_population": ".population_training",
         "train": ".training",
+        "train_population": ".population_training",
         "watch": ".watching",
     },
 )

@@ -120,6 +120,13 @@ _DEEP = (
         "gymagine.agents.deep.dqn:DQN",
         "deep Q-learning, with the six switches of Rainbow",
     ),
+    AgentEntry(
+        "reinforce",
+        "learner",
+        "gymagine.agents.deep.reinforce:Reinforce",
+        "policy gradient from whole episodes, with a learned baseline",
+    ),
+    AgentEntry("a2c", "learner", "gymagine.agents.deep.a2c:A2C", "advantage actor-critic"),
 )
 
 _CONTROLS = (

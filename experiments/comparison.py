@@ -8,7 +8,8 @@ optimum of the same criterion and the uniformly random policy.
 Every run is on disk when it ends, under a fingerprint of its settings: the same command again
 reuses what is finished and goes on with what is not, and more seeds or agents cost only their own
 runs. Planners take no steps and no randomness; they run once, and that result stands for every
-seed.
+seed. The seeds of a deep agent learn together as a population, in one process: if the environment
+of one of them raises, all of them fail with its message.
 
 References:
     R. Agarwal et al. (2021), Deep Reinforcement Learning at the Edge of the Statistical Precipice,
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,15 @@ from typing import Any
 from ..agents.agent import build_config
 from ..agents.planning.planner import AbstractPlanner
 from .catalogue import agent_class, suggestion
+from .comparison_jobs import executed
 from .comparison_runs import ComparisonRun
 from .earlier_reports import set_earlier_report_aside
 from .environment_names import EnvironmentName, folder_name
 from .evaluation import step_cap
 from .exact_evaluation import affordable, known_model
 from .folder_lock import folder_lock
-from .interruption import ending_with_parent
 from .plots import write_plots
+from .population_training import trains_together
 from .progress import comparison_progress
 from .provenance import git_commit, package_versions
 from .records import RunRecord, RunSettings
@@ -143,7 +145,7 @@ def _compared(
     runs = plan.runs()
     try:
         with comparison_progress(runs, shown=progress_bar) as advance:
-            for path, result in _executed(runs, jobs, backend):
+            for path, result in executed(runs, jobs, backend):
                 results[path] = result
                 advance(result)
                 if result.status == "interrupted":  # a run in this process caught the Ctrl-C
@@ -201,12 +203,10 @@ class _Plan:
         return ComparisonRun(settings, self.root)
 
     def runs(self) -> list[ComparisonRun]:
-        """Every run once: planners, then other libraries, which take longest, then the rest."""
+        """Every run once; those that take longest come early, and at the end the short ones."""
         runs = [
             self.run_of(environment, agent, seed)
-            for agent in sorted(
-                self.agents, key=lambda name: (not _plans(name), agent_resumes(name))
-            )
+            for agent in sorted(self.agents, key=_turn)
             for environment in self.environments
             for seed in self.seeds
         ]
@@ -224,6 +224,15 @@ class _Plan:
 
 def _plans(agent: str) -> bool:
     return issubclass(agent_class(agent), AbstractPlanner)
+
+
+def _turn(agent: str) -> int:
+    """First planners, which are ready at once; populations, other libraries' runs, the rest."""
+    if _plans(agent):
+        return 0
+    if trains_together(agent):
+        return 1
+    return 3 if agent_resumes(agent) else 2
 
 
 def _environment_names(
@@ -252,73 +261,6 @@ def _checked_hyperparameters(
         values.pop("simulator", None)  # how to learn, which is not the config's
         build_config(agent_class(agent), values)
     return {agent: dict(values) for agent, values in hyperparameters.items()}
-
-
-def _executed(
-    runs: Sequence[ComparisonRun], jobs: int | None, backend: str
-) -> Iterator[tuple[Path, RunResult]]:
-    """The runs' results in the order in which they are there: first those on disk."""
-    waiting = []
-    for run in runs:
-        done = run.finished()
-        if done is None:
-            waiting.append(run)
-        else:
-            yield run.folder, done
-    if not waiting:
-        return
-    from joblib import cpu_count
-
-    jobs = min(jobs or cpu_count(), len(waiting))
-    yield from _survived(waiting, jobs, backend)
-
-
-def _survived(
-    waiting: list[ComparisonRun], jobs: int, backend: str
-) -> Iterator[tuple[Path, RunResult]]:
-    """The results of all runs, of those too whose process dies: out of memory, a crash in C.
-
-    A process that dies takes its neighbours with it, and none says which run it was. Those that
-    had begun are therefore gone on with one at a time, and the rest together as before.
-    """
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    alone: list[ComparisonRun] = []
-    while waiting or alone:
-        now = [alone.pop(0)] if alone else waiting
-        suspected = now is not waiting
-        there: set[Path] = set()
-        try:
-            for path, result in _in_parallel(now, jobs, backend):
-                there.add(path)
-                yield path, result
-            waiting = waiting if suspected else []
-        except TerminatedWorkerError:
-            if suspected:
-                why = "its process died: out of memory, or a crash in compiled code"
-                yield now[0].folder, now[0].without_result("failed", why)
-                continue
-            left = [run for run in now if run.folder not in there]
-            alone = [run for run in left if run.has_begun()] or left
-            waiting = [run for run in left if run not in alone]
-
-
-def _in_parallel(
-    runs: Sequence[ComparisonRun], jobs: int, backend: str
-) -> Iterator[tuple[Path, RunResult]]:
-    from joblib import Parallel, delayed, parallel_config
-
-    threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
-    with parallel_config(backend, n_jobs=jobs, **threads):
-        parallel = Parallel(return_as="generator_unordered")
-        # of Ray's or a thread's work this process is not the parent
-        parent = os.getpid() if backend == "loky" else None
-        yield from parallel(delayed(_execute)(run, parent) for run in runs)
-
-
-def _execute(run: ComparisonRun, parent: int | None) -> tuple[Path, RunResult]:
-    with ending_with_parent(parent):
-        return run.folder, run.execute()
 
 
 def _collect(

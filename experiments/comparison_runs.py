@@ -17,13 +17,16 @@ from pathlib import Path
 from ..agents.agent import build_config
 from .catalogue import agent_class
 from .environment_names import folder_name
+from .population_records import PopulationRecord
+from .preparation import prepare_run
 from .records import RunRecord, RunSettings
 from .results import RunResult, Status
-from .training import TrainResult, agent_resumes, begin_run, continue_run, prepare_run
+from .training import TrainResult, agent_resumes, begin_run, continue_run
 
-__all__ = ["ComparisonRun"]
+__all__ = ["UNREADABLE", "ComparisonRun"]
 
-_UNREADABLE = (FileNotFoundError, ValueError, KeyError, TypeError)  # cut early, or damaged
+UNREADABLE = (FileNotFoundError, ValueError, KeyError, TypeError)
+"""What a record raises that was cut early or is damaged."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,16 @@ class ComparisonRun:
     def finished(self) -> RunResult | None:
         """The result on disk, or None where the run has not finished."""
         try:
-            record = RunRecord.open(self.folder)
-            return self._result(record) if record.status == "finished" else None
-        except _UNREADABLE:
+            finished = RunRecord.open(self.folder).status == "finished"
+            return self.result() if finished else None
+        except UNREADABLE:
             return None
 
     def steps_taken(self) -> int:
         """Environment steps so far, as its last checkpoint says."""
         try:
             return RunRecord.open(self.folder).num_timesteps
-        except _UNREADABLE:
+        except UNREADABLE:
             return 0
 
     def execute(self) -> RunResult:
@@ -82,7 +85,7 @@ class ComparisonRun:
             result = self._run()
             if result.status != "finished":
                 return self.without_result("interrupted", None)
-            return self._result(result.record)
+            return self.result()
         except Exception as error:  # of whatever library: it must not take the others with it
             message = " ".join(str(error).split()) or type(error).__name__
             return self.without_result("failed", message)
@@ -95,27 +98,51 @@ class ComparisonRun:
             return self.folder.exists()
 
     def _run(self) -> TrainResult:
-        record = self._record_to_go_on_with()
+        record = self.record_to_go_on_with()
         if record is not None:
             return continue_run(record)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.clear()
         agent, evaluator = prepare_run(self.settings)
         self.folder.mkdir(parents=True)
         return begin_run(agent, evaluator, self.settings, self.folder)
 
-    def _record_to_go_on_with(self) -> RunRecord | None:
+    def record_to_go_on_with(self) -> RunRecord | None:
         """The record of a run that was cut; a damaged one is begun anew."""
         try:
             record = RunRecord.open(self.folder)
             record.evaluations()
             if record.status == "finished":  # its result would have been read
                 return None
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
         resumes = record.checkpoint.exists() and agent_resumes(self.settings.agent)
         return record if resumes else None
 
-    def _result(self, record: RunRecord) -> RunResult:
+    def population(self) -> PopulationRecord | None:
+        """The population of which the run is a member, or None.
+
+        Raises:
+            FileNotFoundError: A file of it is gone, as ValueError where one is damaged.
+        """
+        return PopulationRecord.of(RunRecord.open(self.folder))
+
+    def clear(self) -> None:
+        """Remove what is there of the run, and of a population that cannot go on without it."""
+        try:
+            population = self.population()
+        except UNREADABLE:
+            population = None
+        if population is not None:
+            shutil.rmtree(population.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def result(self) -> RunResult:
+        """What the record of a finished run says.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        record = RunRecord.open(self.folder)
         points = record.evaluations()
         if not points:
             raise ValueError(f"expected evaluations of a finished run in {record.folder}")

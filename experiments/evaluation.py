@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_STEP_CAP", "Evaluation", "Predictor", "batched", "evaluate", "step_cap"]
 
 DEFAULT_STEP_CAP = 1000
-_COPIES = 16  # enough that a network's fixed cost per call is shared
+_COPIES = 32  # enough that a network's fixed cost per call is shared
 
 Source: TypeAlias = "EnvLike | EnvironmentName"
 

@@ -20,7 +20,6 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from .records import EvaluationPoint, RunSettings
 from .session import ProgressWatcher
 
 if TYPE_CHECKING:
@@ -65,26 +64,26 @@ def _bar() -> Progress:
 
 @contextmanager
 def session_progress(
-    settings: RunSettings, first_step: int, *, shown: bool
+    title: str, total: int, first_step: int, *, shown: bool
 ) -> Iterator[ProgressWatcher | None]:
-    """A bar over the steps of one run, with the last evaluation beside it.
+    """A bar over the steps of a session, with the last evaluation beside it.
 
     Args:
-        settings: The run's.
+        title: What is trained.
+        total: Steps of all its agents.
         first_step: Where it begins; not 0 for a run that goes on.
         shown: Whether to show it at all.
     """
     if not shown:
         yield None
         return
-    title = f"{settings.agent} on {settings.environment.label}"
     with _bar() as bar:
-        task = bar.add_task(title, total=settings.total_timesteps, completed=first_step)
+        task = bar.add_task(title, total=total, completed=first_step)
 
-        def watch(steps: int, point: EvaluationPoint | None) -> None:
+        def watch(steps: int, score: float | None) -> None:
             bar.update(task, completed=steps)
-            if point is not None:
-                bar.update(task, description=f"{title}: return {point.score:.4g}")
+            if score is not None:
+                bar.update(task, description=f"{title}: return {score:.4g}")
 
         yield watch
 

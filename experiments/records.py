@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     from ..agents.agent import AbstractAgent
     from ..envs.environments import EnvLike
 
-__all__ = ["EvaluationPoint", "RunRecord", "RunSettings", "RunStatus", "new_run_folder"]
+__all__ = [
+    "EvaluationPoint",
+    "RunRecord",
+    "RunSettings",
+    "RunStatus",
+    "new_folder",
+    "new_run_folder",
+]
 
 RunStatus: TypeAlias = Literal["running", "finished", "failed", "interrupted"]
 
@@ -132,7 +139,8 @@ class EvaluationPoint:
         num_episodes: Episodes played.
         num_capped: Of these, how many were stopped by the cap on their steps.
         exact_return: Expected return through the model, or None where it is not known.
-        train_seconds: Wall time of training until here, evaluation not counted.
+        train_seconds: Wall time of training until here, evaluation not counted; of a member of a
+            population its share, the whole divided by the number of members.
     """
 
     timesteps: int
@@ -311,6 +319,10 @@ class RunRecord:
         ):
             return [EvaluationPoint.from_row(row) for row in csv.DictReader(file)]
 
+    def evaluations_until(self, step: int) -> list[EvaluationPoint]:
+        """Those that a checkpoint at this step knows of."""
+        return [point for point in self.evaluations() if point.timesteps <= step]
+
     def write_evaluations(self, points: Iterable[EvaluationPoint]) -> None:
         """Write ``evaluations.csv`` anew, whole or not at all."""
         text = io.StringIO()
@@ -354,8 +366,13 @@ def _readable(source: Path, what: str) -> Iterator[None]:
 def new_run_folder(root: str | os.PathLike[str], settings: RunSettings) -> Path:
     """A new folder ``<root>/<environment>/<agent>/<seed>-<time>``, made and empty."""
     parent = Path(root) / folder_name(settings.environment.label) / folder_name(settings.agent)
+    return new_folder(parent, str(settings.seed))
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A new folder ``<parent>/<name>-<time>``, made and empty."""
     parent.mkdir(parents=True, exist_ok=True)
-    base = f"{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    base = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     for attempt in range(1, 10_000):
         folder = parent / (base if attempt == 1 else f"{base}-{attempt}")
         try:

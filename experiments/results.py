@@ -37,7 +37,8 @@ class RunResult:
             from outside; a rerun goes on).
         error: Why it failed, or None.
         timesteps: Environment steps taken; 0 for a planner.
-        wall_seconds: Of training, without evaluation where the two can be told apart.
+        wall_seconds: Of training, without evaluation where the two can be told apart; of seeds
+            that learned together each one's share.
         simulator: ``compiled`` or ``stepped``, how the environment was simulated, or None.
         curve_steps: (P,) environment steps of the evaluations on the way, strictly increasing.
         curve_returns: (P,) their returns, under the comparison's criterion.

@@ -1,9 +1,9 @@
-"""One run in progress: learn, evaluate, save, and stop only where everything fits together.
+"""A session of training: learn, evaluate, save, and stop only where everything fits together.
 
 A run evaluates at the steps 0, E, 2E, ..., and saves at C, 2C, ..., and both at the end. At one
 step the evaluation is written before the checkpoint, so that a checkpoint at step t means that
 all evaluations up to t are on disk; what is on disk of later steps is dropped when the run goes on
-from there.
+from there. The members of a population do all this in step, in one session.
 
 Between these points our own agents learn in chunks of a fraction of a second (`learn` of n steps
 and n more is `learn` of 2n), so that Ctrl-C, the progress bar and the clock need no callback after
@@ -18,28 +18,23 @@ such an environment does the same at every regular checkpoint, whether it was ki
 from __future__ import annotations
 
 import logging
+import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
-from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback
 
-from ..agents.agent import AbstractAgent
-from ..agents.learner import AbstractLearner
 from ..agents.planning.planner import AbstractPlanner
-from .evaluator import Evaluator
 from .peers import AbstractPeer
-from .records import EvaluationPoint, RunRecord, RunStatus
-
-if TYPE_CHECKING:
-    from stable_baselines3.common.logger import Logger
+from .recording import Recording
+from .records import RunStatus
+from .trainees import AbstractTrainee
 
 __all__ = ["ProgressWatcher", "RunFailedError", "TrainingSession"]
 
-ProgressWatcher = Callable[[int, EvaluationPoint | None], None]
+ProgressWatcher = Callable[[int, float | None], None]
+"""Called with the steps that all agents took together and, after an evaluation, the mean score."""
 
 _log = logging.getLogger(__name__)
 _CHUNK_SECONDS = 0.25
@@ -51,44 +46,36 @@ class RunFailedError(RuntimeError):
 
 
 class TrainingSession:
-    """Drives one agent through one run.
+    """Drives one agent through its run, or the members of a population through theirs.
 
     Args:
-        agent: The agent, new or as its checkpoint left it.
-        record: Where to write.
-        evaluator: Asks how good the agent is.
-        logger: For scalars.
-        points: The evaluations of an earlier part of the run.
-        train_seconds: Wall time of an earlier part.
-        on_progress: Called with the steps taken, and the evaluation if there was one.
+        trainee: What learns, new or as its checkpoint left it.
+        recordings: Of each agent, with one budget and one rhythm.
+        train_seconds: Wall time of an earlier part, of each agent.
+        on_progress: Called with what `ProgressWatcher` says.
 
     Attributes:
-        agent: The agent as it is now.
-        points: All evaluations so far.
-        train_seconds: Wall time of learning, evaluation not counted.
+        trainee: What learns.
+        train_seconds: Wall time of learning, evaluation not counted; of a population its members'
+            equal shares.
+        total_timesteps: The budget.
     """
 
     def __init__(
         self,
-        agent: AbstractAgent,
-        record: RunRecord,
-        evaluator: Evaluator,
-        logger: Logger,
+        trainee: AbstractTrainee,
+        recordings: Sequence[Recording],
         *,
-        points: list[EvaluationPoint],
         train_seconds: float = 0.0,
         on_progress: ProgressWatcher | None = None,
     ) -> None:
-        self.agent = agent
-        self.record = record
-        self.points = points
+        self.trainee = trainee
         self.train_seconds = train_seconds
-        self._evaluator = evaluator
-        self._logger = logger
+        self._recordings = recordings
+        self._settings = recordings[0].record.settings
+        self.total_timesteps = self._settings.total_timesteps
         self._on_progress = on_progress
         self._chunk = 1_000
-        self._first_step = agent.num_timesteps
-        self._first_seconds = train_seconds
 
     def run(self, interrupted: threading.Event) -> RunStatus:
         """Go on to the end of the budget.
@@ -100,7 +87,7 @@ class TrainingSession:
             ``finished`` or ``interrupted``.
 
         Raises:
-            RunFailedError: Something raised; the last checkpoint is kept and the record says why.
+            RunFailedError: Something raised; the last checkpoint is kept and the records say why.
         """
         try:
             finished = self._drive(interrupted)
@@ -116,64 +103,62 @@ class TrainingSession:
     # ---- three ways through a run; each says whether the budget was used up ---------------------
 
     def _drive(self, interrupted: threading.Event) -> bool:
-        if isinstance(self.agent, AbstractPlanner):
-            return self._plan()
-        if isinstance(self.agent, AbstractPeer):
-            return self._learn_in_one_call(self.agent, interrupted)
+        agent = self.trainee.agents[0]
+        if isinstance(agent, AbstractPlanner):
+            return self._plan(agent)
+        if isinstance(agent, AbstractPeer):
+            return self._learn_in_one_call(agent, interrupted)
         return self._learn_in_chunks(interrupted)
 
-    def _plan(self) -> bool:
+    def _plan(self, agent: AbstractPlanner) -> bool:
         begun = time.perf_counter()
-        self.agent.learn(1)
+        agent.learn(1)
         self.train_seconds += time.perf_counter() - begun
         self._evaluate(0)
         self._save()
         return True
 
     def _learn_in_chunks(self, interrupted: threading.Event) -> bool:
-        if self.agent.num_timesteps == 0:
+        if self.trainee.num_timesteps == 0:
             self._evaluate(0)
-        while self.agent.num_timesteps < self._total:
+        while self.trainee.num_timesteps < self.total_timesteps:
             step = self._next_point()
             self._learn_to(step, interrupted)
-            if interrupted.is_set() and self.agent.num_timesteps < self._total:
+            if self.trainee.num_timesteps >= step:
+                self.visit(step)
+            if interrupted.is_set() and self.trainee.num_timesteps < self.total_timesteps:
                 self._save()
                 return False
-            self.visit(step)
         return True
 
     def _learn_in_one_call(self, agent: AbstractPeer, interrupted: threading.Event) -> bool:
         self._evaluate(0)
-        watcher = _PointWatcher(self, interrupted)
-        agent.learn(self._total, callback=watcher)
+        watcher = _PointWatcher(self, agent, interrupted)
+        agent.learn(self.total_timesteps, callback=watcher)
         watcher.stop_clock()
-        if agent.num_timesteps < self._total:
+        if agent.num_timesteps < self.total_timesteps:
             self._save()
             return False
-        self.visit(self._total)
+        self.visit(self.total_timesteps)
         return True
 
     # ---- points ---------------------------------------------------------------------------------
 
-    @property
-    def _total(self) -> int:
-        return self.record.settings.total_timesteps
-
     def _next_point(self) -> int:
         """The next step at which there is something to do besides learning."""
-        settings, now = self.record.settings, self.agent.num_timesteps
+        settings, now = self._settings, self.trainee.num_timesteps
         evaluate = (now // settings.evaluate_every + 1) * settings.evaluate_every
         save = (now // settings.checkpoint_every + 1) * settings.checkpoint_every
-        return min(evaluate, save, self._total)
+        return min(evaluate, save, self.total_timesteps)
 
     def _learn_to(self, step: int, interrupted: threading.Event) -> None:
-        agent = self.agent
-        while agent.num_timesteps < step and not interrupted.is_set():
-            wanted = min(self._chunk, step - agent.num_timesteps)
+        trainee = self.trainee
+        while trainee.num_timesteps < step and not interrupted.is_set():
+            wanted = min(self._chunk, step - trainee.num_timesteps)
             begun = time.perf_counter()
-            agent.learn(wanted, log_interval=self._log_interval())
+            trainee.learn(wanted, log_interval=self._log_interval())
             seconds = time.perf_counter() - begun
-            self.train_seconds += seconds
+            self.train_seconds += seconds / len(self._recordings)
             if wanted == self._chunk and seconds < _CHUNK_SECONDS / 2:
                 self._chunk *= 2
             elif seconds > 2 * _CHUNK_SECONDS:
@@ -182,121 +167,88 @@ class TrainingSession:
 
     def _log_interval(self) -> int:
         """Episodes between two lines of scalars: at least four, and some 500 lines in all."""
-        episodes = getattr(self.agent, "num_episodes", 0)
-        steps = max(1, self.agent.num_timesteps)
-        return max(4, round(episodes / steps * self._total / _LINES))
+        agents = self.trainee.agents
+        episodes = statistics.fmean(getattr(agent, "num_episodes", 0) for agent in agents)
+        steps = max(1, self.trainee.num_timesteps)
+        return max(4, round(episodes / steps * self.total_timesteps / _LINES))
+
+    def is_point(self, step: int) -> bool:
+        """Whether there is something to do at a step."""
+        settings = self._settings
+        return step % settings.evaluate_every == 0 or step % settings.checkpoint_every == 0
 
     def visit(self, step: int) -> None:
         """Do what is to be done at a step, if anything: evaluate, then save."""
-        settings = self.record.settings
-        last = step >= self._total
-        if last or step % settings.evaluate_every == 0:
+        last = step >= self.total_timesteps
+        if last or step % self._settings.evaluate_every == 0:
             self._evaluate(step)
-        if last or step % settings.checkpoint_every == 0:
+        if last or step % self._settings.checkpoint_every == 0:
             self._save()
-            if not last and not _tells_its_state(self.agent):
-                self._begin_as_if_resumed()
+            if not last and not self.trainee.tells_its_state:
+                self.trainee.reload()
 
     def _evaluate(self, step: int) -> None:
-        point = self._evaluator(self.agent, step, self.train_seconds)
-        self.points.append(point)
-        self.record.write_evaluations(self.points)
-        self._log_point(point)
-        self.report(point)
+        agents = self.trainee.agents
+        points = [
+            recording.evaluate(agent, step, self.train_seconds)
+            for recording, agent in zip(self._recordings, agents, strict=True)
+        ]
+        self.report(statistics.fmean(point.score for point in points))
 
     def _save(self) -> None:
-        checkpoint = self.record.checkpoint
+        checkpoint = self.trainee.checkpoint
         try:
-            self.agent.save(checkpoint)
+            self.trainee.save()
         except OSError as error:
             kept = f", the one before it is kept in {checkpoint}" if checkpoint.exists() else ""
             raise OSError(
-                f"the checkpoint at step {self.agent.num_timesteps} could not be saved{kept}: "
+                f"the checkpoint at step {self.trainee.num_timesteps} could not be saved{kept}: "
                 f"{error}"
             ) from error
         self._set_status("running")
 
-    def _begin_as_if_resumed(self) -> None:
-        logger = self.agent.logger
-        with _expected("the environment's state could not be restored"):
-            env = self.agent.env
-            assert not isinstance(env, VectorEnv)  # a run has one environment
-            self.agent = type(self.agent).load(self.record.checkpoint, env=env)
-        self.agent.set_logger(logger)
-
     # ---- what it tells --------------------------------------------------------------------------
 
-    def report(self, point: EvaluationPoint | None = None) -> None:
+    def report(self, score: float | None = None) -> None:
         """Tell whoever watches how far it is."""
         if self._on_progress is not None:
-            self._on_progress(self.agent.num_timesteps, point)
-
-    def _log_point(self, point: EvaluationPoint) -> None:
-        logger = self._logger
-        logger.record("eval/mean_reward", point.mean_reward)
-        if point.mean_ep_length is not None:
-            logger.record("eval/mean_ep_length", point.mean_ep_length)
-        if point.exact_return is not None:
-            logger.record("eval/exact_return", point.exact_return)
-        if point.num_episodes:
-            logger.record("eval/interval_low", point.low)
-            logger.record("eval/interval_high", point.high)
-            logger.record("eval/num_capped", point.num_capped)
-        logger.record("time/total_timesteps", point.timesteps, exclude="tensorboard")
-        logger.record("time/train_seconds", self.train_seconds)
-        steps = self.agent.num_timesteps - self._first_step
-        seconds = self.train_seconds - self._first_seconds
-        if steps and seconds > 0:
-            logger.record("time/fps", int(steps / seconds))
-        self._draw_values()
-        logger.dump(point.timesteps)
-
-    def _draw_values(self) -> None:
-        model = self._evaluator.model
-        if model is None or model.layout is None:
-            return
-        from .value_images import value_image
-
-        image = value_image(self.agent, model)
-        if image is not None:
-            excluded = ("stdout", "log", "json", "csv")
-            self._logger.record("values/heat_map", image, exclude=excluded)
+            self._on_progress(self.trainee.num_timesteps * len(self._recordings), score)
 
     def _set_status(self, status: RunStatus, message: str | None = None) -> None:
-        steps, seconds = self.agent.num_timesteps, self.train_seconds
-        self.record.set_status(status, steps, seconds, message)
+        steps, seconds = self.trainee.num_timesteps, self.train_seconds
+        for recording in self._recordings:
+            recording.record.set_status(status, steps, seconds, message)
 
     def _failure(self, error: Exception) -> RunFailedError:
-        reason = f"{type(error).__name__}: {error}"
+        trainee, reason = self.trainee, f"{type(error).__name__}: {error}"
         try:
             self._set_status("failed", reason)
         except OSError as second:  # the disk that failed the run may be full for this as well
-            _log.warning("the status of %s could not be written: %s", self.record.folder, second)
-        kept = "; the last checkpoint is kept" if self.record.checkpoint.exists() else ""
+            _log.warning("the status of %s could not be written: %s", trainee.folder, second)
+        kept = "; the last checkpoint is kept" if trainee.checkpoint.exists() else ""
         return RunFailedError(
-            f"{self.record.settings.agent} on {self.record.settings.environment.label} failed "
-            f"after {self.agent.num_timesteps} steps: {reason}{kept} ({self.record.folder})"
+            f"{trainee.title} failed after {trainee.num_timesteps} steps: {reason}{kept} "
+            f"({trainee.folder})"
         )
 
 
 class _PointWatcher(BaseCallback):
     """Visits a session's points while another library's loop runs, and times that loop alone."""
 
-    def __init__(self, session: TrainingSession, interrupted: threading.Event) -> None:
+    def __init__(
+        self, session: TrainingSession, agent: AbstractPeer, interrupted: threading.Event
+    ) -> None:
         super().__init__()
         self._session = session
+        self._agent = agent
         self._interrupted = interrupted
         self._resumed = time.perf_counter()
         self._next_report = 0.0
 
     def _on_step(self) -> bool:
         session = self._session
-        session.agent.num_timesteps = self.num_timesteps
-        settings = session.record.settings
-        steps = (settings.evaluate_every, settings.checkpoint_every)
-        if self.num_timesteps < settings.total_timesteps and any(
-            self.num_timesteps % every == 0 for every in steps
-        ):
+        self._agent.num_timesteps = self.num_timesteps
+        if self.num_timesteps < session.total_timesteps and session.is_point(self.num_timesteps):
             self.stop_clock()
             session.visit(self.num_timesteps)
             self._resumed = time.perf_counter()
@@ -310,22 +262,3 @@ class _PointWatcher(BaseCallback):
         now = time.perf_counter()
         self._session.train_seconds += now - self._resumed
         self._resumed = now
-
-
-@contextmanager
-def _expected(message: str) -> Iterator[None]:
-    """Leave one warning of the learner unsaid: here it is no surprise, but what is wanted."""
-    learner_log = logging.getLogger(AbstractLearner.__module__)
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith(message)
-
-    learner_log.addFilter(is_other)
-    try:
-        yield
-    finally:
-        learner_log.removeFilter(is_other)
-
-
-def _tells_its_state(agent: AbstractAgent) -> bool:
-    return not isinstance(agent, AbstractLearner) or agent.tells_its_state

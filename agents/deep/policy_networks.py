@@ -105,7 +105,7 @@ class PolicyHead(nn.Module):
         if numbers and not self.state_dependent_sigma:
             start = torch.full((len(rngs), 1, numbers), initial_log_sigma)
             self.log_sigma = nn.Parameter(start)
-        self._single = isinstance(action_space, spaces.Discrete)
+        self.is_choice = isinstance(action_space, spaces.Discrete)
 
     def forward(
         self,
@@ -122,8 +122,15 @@ class PolicyHead(nn.Module):
         Raises:
             ValueError: Allowed actions for a Box.
         """
-        out: Tensor = self.last(self.body(features))
-        if self._single:
+        return self.distribution(self.last(self.body(features)), allowed)
+
+    def distribution(
+        self,
+        out: Float[Tensor, "members batch outputs"],
+        allowed: Bool[Tensor, "members batch actions"] | None = None,
+    ) -> AbstractPolicyDistribution:
+        """The distribution that the last layer's outputs stand for; see `forward`."""
+        if self.is_choice:
             return categorical(out, allowed)
         if self.choices:
             return multi_categorical(out, self.choices, allowed)
@@ -314,12 +321,19 @@ class ActorCritic(nn.Module):
     def forward(
         self,
         observation: tuple[Shaped[Tensor, "members batch ..."], ...],
-        allowed: Bool[Tensor, "members batch actions"] | None = None,
+        allowed: Bool[Tensor, "members acted actions"] | None = None,
+        acted: int | None = None,
     ) -> tuple[AbstractPolicyDistribution, Float[Tensor, "members batch"]]:
-        """The distribution over actions, and (M, B) values; see `PolicyHead.forward`."""
+        """The distribution over actions, and (M, B) values; see `PolicyHead.forward`.
+
+        Args:
+            observation: The leaves, (M, B, *shape) each.
+            allowed: Which actions may be chosen; None for all.
+            acted: How many observations, the first ones, the distribution is of; None for all.
+        """
         features = self.encoder(observation)
         own = features if self.value_encoder is None else self.value_encoder(observation)
-        return self.policy(features, allowed), self.value(own)
+        return self.policy(features[:, :acted], allowed), self.value(own)
 
     def values(
         self, observation: tuple[Shaped[Tensor, "members batch ..."], ...]

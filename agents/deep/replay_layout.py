@@ -18,7 +18,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -26,10 +26,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ...envs.arguments import real_number
 from .observation_leaves import ObservationLeaves
 from .sum_tree import SumTree
 
-__all__ = ["ReplayLayout", "allocated", "announce", "available_memory"]
+__all__ = [
+    "ReplayLayout",
+    "allocated",
+    "announce",
+    "available_memory",
+    "check_first_stacks",
+    "discounts_of",
+]
 
 _GROUP = Path("/sys/fs/cgroup")
 _logger = logging.getLogger(__name__)
@@ -261,3 +269,23 @@ def _size(nbytes: int) -> str:
             break
         size, unit = size / 1024, larger
     return f"{size:.4g} {unit}"
+
+
+def discounts_of(discount: float | Sequence[float], members: int) -> NDArray[np.float64]:
+    """(M,) discounts."""
+    given = [discount] * members if isinstance(discount, int | float) else list(discount)
+    if len(given) != members:
+        raise ValueError(f"expected a discount, or {members} of them, got {len(given)}")
+    return np.array([real_number(one, "discount", least=0, most=1) for one in given])
+
+
+def check_first_stacks(leaves: Sequence[NDArray[Any]], begun: NDArray[np.bool_]) -> None:
+    """Where an episode begins a stack holds its first frame alone, or it was padded otherwise."""
+    for leaf in leaves:
+        stacks = leaf[begun]
+        if (stacks != stacks[:, -1:]).any():
+            raise ValueError(
+                "expected stacks padded with the first frame where an episode begins, as "
+                "FrameStackObservation(padding_type='reset') gives them, got different frames: "
+                "take frame_stack=1 for observations that are no such stacks"
+            )

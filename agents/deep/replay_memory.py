@@ -54,7 +54,13 @@ from .replay_kernels import (
     draw_evenly,
     locate,
 )
-from .replay_layout import ReplayLayout, allocated, announce
+from .replay_layout import (
+    ReplayLayout,
+    allocated,
+    announce,
+    check_first_stacks,
+    discounts_of,
+)
 from .replay_priorities import TransitionPriorities
 from .replay_state import (
     check_rings,
@@ -161,7 +167,7 @@ class ReplayMemory:
     ) -> None:
         self.num_actions = whole_number(num_actions, "num_actions", least=1)
         num_members = whole_number(members, "members", least=1)
-        self.discounts = _each(discount, num_members)
+        self.discounts = discounts_of(discount, num_members)
         exponent = priority_exponent
         if exponent is not None:
             exponent = real_number(exponent, "priority_exponent", least=0)
@@ -220,7 +226,7 @@ class ReplayMemory:
         self._check_rows(begun, "begun", self._inputs[0].dtype)
         stored = self._checked(leaves, masks)
         if self.layout.frame_stack > 1:
-            _check_first_stacks(leaves, begun)
+            check_first_stacks(leaves, begun)
         if self._folder is not None and not self._rings.counts.any():
             self._folder.begin_anew()
         np.copyto(self._inputs[0], begun)
@@ -490,23 +496,3 @@ class ReplayMemory:
                 lost,
             )
         return {}
-
-
-def _each(discount: float | Sequence[float], members: int) -> NDArray[np.float64]:
-    """(M,) discounts."""
-    given = [discount] * members if isinstance(discount, int | float) else list(discount)
-    if len(given) != members:
-        raise ValueError(f"expected a discount, or {members} of them, got {len(given)}")
-    return np.array([real_number(one, "discount", least=0, most=1) for one in given])
-
-
-def _check_first_stacks(leaves: Sequence[Array], begun: Bools) -> None:
-    """Where an episode begins a stack holds its first frame alone, or it was padded otherwise."""
-    for leaf in leaves:
-        stacks = leaf[begun]
-        if (stacks != stacks[:, -1:]).any():
-            raise ValueError(
-                "expected stacks padded with the first frame where an episode begins, as "
-                "FrameStackObservation(padding_type='reset') gives them, got different frames: "
-                "take frame_stack=1 for observations that are no such stacks"
-            )

@@ -66,7 +66,7 @@ def generalised_advantages(
     continues_t: Float[Tensor, " time *rest"],
     v_tm1: Float[Tensor, " time *rest"],
     v_t: Float[Tensor, " time *rest"],
-    decay: float,
+    decay: float | Float[Tensor, " *#rest"],
 ) -> Float[Tensor, " time *rest"]:
     """Generalised advantage estimates of the steps.
 
@@ -76,7 +76,8 @@ def generalised_advantages(
         continues_t: (T, ...) 1 where the next step belongs to the same episode.
         v_tm1: (T, ...) values of the observations before the steps.
         v_t: (T, ...) values of the observations that the steps led to.
-        decay: Lambda, in [0, 1]: 0 is one step's temporal difference, 1 the whole return.
+        decay: Lambda, in [0, 1]: 0 is one step's temporal difference, 1 the whole return; a
+            tensor of them is broadcast against (...).
     """
     return generalised_returns(r_t, discount_t, continues_t, v_t, decay) - v_tm1
 
@@ -86,7 +87,7 @@ def generalised_returns(
     discount_t: Float[Tensor, " time *rest"],
     continues_t: Float[Tensor, " time *rest"],
     v_t: Float[Tensor, " time *rest"],
-    decay: float,
+    decay: float | Float[Tensor, " *#rest"],
 ) -> Float[Tensor, " time *rest"]:
     r"""Lambda-returns, :math:`G_{t-1} = r_t + \gamma_t ((1 - \lambda c_t) v_t + \lambda c_t G_t)`.
 
@@ -95,15 +96,19 @@ def generalised_returns(
         discount_t: (T, ...) 0 where the step terminated the episode.
         continues_t: (T, ...) 1 where the next step belongs to the same episode.
         v_t: (T, ...) values of the observations that the steps led to.
-        decay: Lambda, in [0, 1].
+        decay: Lambda, in [0, 1], as in `generalised_advantages`.
     """
-    returns = torch.empty_like(r_t)
-    after = v_t[-1]
-    for t in range(len(r_t) - 1, -1, -1):
-        share = decay * continues_t[t] if t < len(r_t) - 1 else torch.zeros_like(after)
-        after = r_t[t] + discount_t[t] * torch.lerp(v_t[t], after, share)
-        returns[t] = after
-    return returns
+    share_t = decay * continues_t
+    # the last step's episode goes on with its value; all but the recursion is done for all at once
+    share_t = torch.cat([share_t[:-1], torch.zeros_like(share_t[-1:])])
+    start_t = r_t + discount_t * (1 - share_t) * v_t
+    after, returns = v_t[-1], []
+    for start, weight in zip(
+        reversed(start_t.unbind()), reversed((discount_t * share_t).unbind()), strict=True
+    ):
+        after = torch.addcmul(start, weight, after)
+        returns.append(after)
+    return torch.stack(returns[::-1])
 
 
 def n_step_returns(

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import tyro
 
 from ..environment_names import EnvironmentName
+from ..population_records import PopulationRecord
 
 __all__ = [
     "Discount",
@@ -123,6 +124,11 @@ def find_run(path: Path) -> Path:
     """
     if (path / "config.json").is_file():
         return path
+    if PopulationRecord.is_at(path):
+        members = [str(member.folder) for member in PopulationRecord.open(path).members]
+        raise FileNotFoundError(
+            f"expected one run, got {path}, the population of {', '.join(members)}"
+        )
     runs = [config.parent for config in path.rglob("config.json")]
     if not runs:
         raise FileNotFoundError(f"expected a run at {path}, found none there or below")
@@ -131,7 +137,7 @@ def find_run(path: Path) -> Path:
 
 def changed_fields(config: Any) -> dict[str, Any]:
     """The fields of a config that differ from their defaults, as JSON holds them."""
-    from ..training import config_to_json
+    from ..preparation import config_to_json
 
     chosen, default = config_to_json(config), config_to_json(type(config)())
     names = [field.name for field in dataclasses.fields(config)]

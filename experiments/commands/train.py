@@ -1,4 +1,4 @@
-"""``gymagine train AGENT ENV`` and ``gymagine train --resume RUN``."""
+"""``gymagine train AGENT ENV [--seeds INT]`` and ``gymagine train --resume RUN``."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ class Options:
 
     env: Environment
     seed: Annotated[int, tyro.conf.arg(help="All of the run's randomness comes from it.")] = 0
+    seeds: Annotated[
+        int,
+        tyro.conf.arg(
+            help="How many, from --seed on, each with a run of its own; those of deep agents "
+            "learn together in this process."
+        ),
+    ] = 1
     steps: Annotated[int, tyro.conf.arg(help="Environment steps to learn from.")] = 100_000
     evaluate_every: Annotated[
         int | None,
@@ -61,12 +68,17 @@ class Options:
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with a run that was interrupted or killed, from its last checkpoint."""
+    """Go on with a run that was interrupted or killed, from its last checkpoint.
+
+    With a run that learned together with others these go on as well.
+    """
 
     resume: Annotated[
         Path,
         tyro.conf.arg(
-            metavar="RUN", help="Its folder, or one above it, which means the latest run there."
+            metavar="RUN",
+            help="Its folder, that of a population, or one above, which means the latest run "
+            "there.",
         ),
     ]
     steps: Annotated[
@@ -101,41 +113,61 @@ def _named_agent(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _train(agent: str, arguments: Sequence[str]) -> TrainResult:
+def _train(agent: str, arguments: Sequence[str]) -> list[TrainResult]:
     options_type, registry = _options_of(agent)
     options: Any = parse(options_type, f"train {agent}", arguments, registry=registry)
+    if options.seeds < 1:
+        raise ValueError(f"expected seeds of at least 1, got {options.seeds}")
+    from ..population_training import train_population, trains_together
     from ..training import train
 
     hyperparameters = changed_fields(options.hyperparameters)
     if getattr(options, "simulator", "auto") != "auto":
         hyperparameters["simulator"] = options.simulator
-    return train(
-        agent,
-        name_environment(options.env, options.env_options),
-        seed=options.seed,
-        total_timesteps=options.steps,
-        evaluate_every=options.evaluate_every,
-        evaluation_episodes=options.evaluation_episodes,
-        final_episodes=options.final_episodes,
-        checkpoint_every=options.checkpoint_every,
-        evaluation_discount=options.evaluation_discount,
-        max_steps=options.max_steps,
-        folder=options.folder,
-        progress_bar=options.progress_bar,
-        console=options.console,
+    environment = name_environment(options.env, options.env_options)
+    settings = {
+        "total_timesteps": options.steps,
+        "evaluate_every": options.evaluate_every,
+        "evaluation_episodes": options.evaluation_episodes,
+        "final_episodes": options.final_episodes,
+        "checkpoint_every": options.checkpoint_every,
+        "evaluation_discount": options.evaluation_discount,
+        "max_steps": options.max_steps,
+        "folder": options.folder,
+        "progress_bar": options.progress_bar,
+        "console": options.console,
         **hyperparameters,
-    )
+    }
+    seeds = range(options.seed, options.seed + options.seeds)
+    if len(seeds) > 1 and trains_together(agent):
+        return list(train_population(agent, environment, seeds=seeds, **settings))
+    results = []
+    for seed in seeds:
+        results.append(train(agent, environment, seed=seed, **settings))
+        if results[-1].status == "interrupted":
+            break
+    return results
 
 
-def _resume(options: ResumeOptions) -> TrainResult:
+def _resume(options: ResumeOptions) -> list[TrainResult]:
+    from ..population_records import PopulationRecord
+    from ..population_training import resume_population
+    from ..records import RunRecord
     from ..training import resume
 
-    return resume(
-        find_run(options.resume),
-        total_timesteps=options.steps,
-        progress_bar=options.progress_bar,
-        console=options.console,
-    )
+    settings: dict[str, Any] = {
+        "total_timesteps": options.steps,
+        "progress_bar": options.progress_bar,
+        "console": options.console,
+    }
+    place = options.resume
+    if not PopulationRecord.is_at(place):
+        record = RunRecord.open(find_run(place))
+        population = PopulationRecord.of(record)
+        if population is None:
+            return [resume(record, **settings)]
+        place = population.folder
+    return list(resume_population(place, **settings))
 
 
 def _options_of(agent: str) -> tuple[type[Any], tyro.constructors.ConstructorRegistry]:
@@ -187,7 +219,19 @@ def _schedule_registry() -> tyro.constructors.ConstructorRegistry:
     return registry
 
 
-def _tell(result: TrainResult) -> int:
+def _tell(results: Sequence[TrainResult]) -> int:
+    for result in results:
+        _tell_of(result)
+    last = results[-1]
+    if last.status == "interrupted":
+        sys.stderr.write(
+            f"gymagine: interrupted; gymagine train --resume {last.record.folder} goes on\n"
+        )
+        return 130
+    return 0
+
+
+def _tell_of(result: TrainResult) -> None:
     settings, last = result.record.settings, result.evaluations[-1]
     exact = "" if last.exact_return is None else f"exact return {last.exact_return:.6g}, "
     played = (
@@ -203,9 +247,3 @@ def _tell(result: TrainResult) -> int:
         f"{exact}{played}".rstrip(", ")
         + f"\n{result.record.folder}\n"
     )
-    if result.status == "interrupted":
-        sys.stderr.write(
-            f"gymagine: interrupted; gymagine train --resume {result.record.folder} goes on\n"
-        )
-        return 130
-    return 0

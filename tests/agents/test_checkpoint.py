@@ -26,7 +26,7 @@ def test_spaces():
 
 
 def test_damage_is_named_after_its_file():
-    with pytest.raises(ValueError, match="got somewhere, which is damaged"), damage_in("somewhere"):
+    with pytest.raises(ValueError, match="got here, which is damaged"), damage_in("here"):
         {}["missing"]
 
 

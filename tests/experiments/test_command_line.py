@@ -13,6 +13,8 @@ import time
 import pytest
 from gymagine.experiments.catalogue import AGENTS, agent_class
 from gymagine.experiments.command_line import COMMANDS, main
+from gymagine.experiments.population_records import PopulationRecord
+from gymagine.experiments.population_training import train_population
 from gymagine.experiments.records import RunRecord
 from gymagine.experiments.results import load_comparison
 from gymagine.experiments.training import train
@@ -111,6 +113,7 @@ def test_list_shows_every_name(capsys):
         (["train", "q-learning", "FrozenLake-v1", "--env-options", "slippery=1"], "'slippery'"),
         (["train", "q-learning", "CartPole-v1"], "discretize"),
         (["train", "q-learning", "FrozenLake-v1", "--steps", "0"], "total_timesteps"),
+        (["train", "q-learning", "FrozenLake-v1", "--seeds", "0"], "expected seeds of at least 1"),
         (["train", "--resume", "nowhere"], "expected a run at nowhere"),
         (["solve", "CartPole-v1"], "CartPole-v1"),
         (
@@ -181,7 +184,8 @@ def test_every_hyper_parameter_is_an_option_of_its_own(capsys, tmp_path):
 def test_no_hyper_parameter_hides_behind_an_argument_of_train(agent):
     config = agent_class(agent).Config
     names = {field.name for field in dataclasses.fields(config)}
-    assert not names & set(inspect.signature(train).parameters)
+    for function in (train, train_population):
+        assert not names & set(inspect.signature(function).parameters)
 
 
 def test_traceback_on_request(monkeypatch):
@@ -249,6 +253,48 @@ def test_train_evaluate_and_resume(capsys, tmp_path):
     resumed = ["train", "--resume", str(tmp_path), "--steps", "5000", "--no-progress-bar"]
     assert main(resumed) == 0
     assert only_run(tmp_path).num_timesteps == 5_000
+
+
+DEEP = ["train", "dqn", "CartPole-v1", "--steps", "60", "--evaluation-episodes", "1"]
+DEEP += ["--final-episodes", "2", "--buffer-size", "100", "--hidden-sizes", "8"]
+DEEP += ["--learning-starts", "20", "--exploration-rate", "linear:1:0.1:50", "--no-progress-bar"]
+
+
+def test_seeds_of_a_deep_agent_train_together_and_go_on_together(capsys, tmp_path):
+    assert main([*DEEP, "--seed", "3", "--seeds", "2", "--folder", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    (place,) = tmp_path.rglob("population.json")
+    population = PopulationRecord.open(place.parent)
+    assert [member.settings.seed for member in population.members] == [3, 4]
+    for member in population.members:
+        assert str(member.folder) in told and member.num_timesteps == 60
+        assert member.config["hyperparameters"]["exploration_rate"] == "linear:1.0:0.1:50"
+        assert main(["evaluate", str(member.folder), "--episodes", "2"]) == 0
+        assert "dqn on CartPole-v1 after 60 steps" in capsys.readouterr().out
+    assert f"the population of {population.members[0].folder}, " in fails(
+        capsys, "evaluate", str(population.folder)
+    )
+    places = [population.folder, population.members[1].folder, tmp_path]
+    for steps, where in zip(("80", "100", "120"), places, strict=True):
+        words = ["train", "--resume", str(where), "--steps", steps, "--no-progress-bar"]
+        assert main(words) == 0
+        assert capsys.readouterr().out.count(f"{steps} steps") == 2
+        assert {member.num_timesteps for member in population.members} == {int(steps)}
+
+
+def test_seeds_of_other_agents_train_one_after_the_other(capsys, tmp_path):
+    words = [*LAKE, "--steps", "200", "--seeds", "2", "--no-progress-bar"]
+    assert main([*words, "--folder", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("q-learning on FrozenLake-v1, 200 steps") == 2
+    folders = sorted((tmp_path / "FrozenLake-v1" / "q-learning").iterdir())
+    assert [RunRecord.open(folder).settings.seed for folder in folders] == [0, 1]
+
+
+def test_a_bar_for_a_whole_population(capsys, tmp_path):
+    words = [word for word in DEEP if word != "--no-progress-bar"]
+    assert main([*words, "--seeds", "2", "--folder", str(tmp_path)]) == 0
+    shown = capsys.readouterr().err
+    assert "2 x dqn on CartPole-v1" in shown and "100%" in shown
 
 
 def test_compare_prints_and_writes(capsys, tmp_path):

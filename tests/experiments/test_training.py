@@ -326,6 +326,24 @@ def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tmp_path):
     assert [point.timesteps // 30_000 for point in done.evaluations] == [0, 1, 2, 3, 4]
 
 
+def test_ctrl_c_at_the_step_of_an_evaluation_does_not_skip_it(tmp_path, monkeypatch):
+    whole = train("q-learning", "FrozenLake-v1", folder=tmp_path / "whole", **SMALL)
+    learn = QLearning.learn
+
+    def interrupted_at_1000(self, *arguments, **options):
+        learn(self, *arguments, **options)
+        if self.num_timesteps == 1_000:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(QLearning, "learn", interrupted_at_1000)
+        cut = train("q-learning", "FrozenLake-v1", folder=tmp_path / "cut", **SMALL)
+    assert cut.status == "interrupted" and cut.agent.num_timesteps == 1_000
+    done = resume(cut.record)
+    assert told(done.record) == told(whole.record)
+    assert digest(done.record) == digest(whole.record)
+
+
 def test_a_larger_budget_goes_on(tmp_path):
     record = train("q-learning", "FrozenLake-v1", folder=tmp_path, **SMALL).record
     longer = resume(record, total_timesteps=4_000)

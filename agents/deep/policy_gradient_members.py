@@ -1,0 +1,136 @@
+"""What the learners of policies have in common: how members are made of their hyper-parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import gymnasium
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..schedules import Schedule
+from .encoders import Encoder
+from .flat_parameters import FlatParameters
+from .observation_leaves import ObservationLeaves
+from .policy_gradient_configuration import A2CConfig, ReinforceConfig
+from .policy_gradient_losses import LossSettings, LossWeights
+from .policy_gradient_update import UpdateSettings
+from .policy_networks import ActorCritic, PolicyHead, PolicyNetwork, ValueHead
+
+__all__ = [
+    "LearningRates",
+    "check_policy_action_space",
+    "leaf_kinds",
+    "loss_weights",
+    "policy_parameters",
+    "update_settings",
+]
+
+
+PolicyGradientConfig: TypeAlias = A2CConfig | ReinforceConfig
+
+
+def policy_parameters(
+    config: PolicyGradientConfig,
+    leaves: ObservationLeaves,
+    action_space: gymnasium.Space[Any],
+    rngs: Sequence[np.random.Generator],
+    *,
+    with_values: bool,
+) -> FlatParameters:
+    """The parameters of new policies, with state values on the same encoder where wanted.
+
+    Args:
+        config: Of any of the members: what it says of networks is the same for all.
+        leaves: Of the observations.
+        action_space: Of one action.
+        rngs: M generators.
+        with_values: Whether the policies have state values beside them.
+    """
+    layers: dict[str, Any] = {"hidden_sizes": config.hidden_sizes, "activation": config.activation}
+    encoder = Encoder(leaves.spaces, leaves.names, rngs=rngs, gain=math.sqrt(2))
+    policy = PolicyHead(
+        encoder.num_features,
+        action_space,
+        rngs=rngs,
+        squash=config.squash,
+        state_dependent_sigma=config.state_dependent_sigma,
+        initial_log_sigma=config.initial_log_sigma,
+        **layers,
+    )
+    if not with_values:
+        return FlatParameters(PolicyNetwork(encoder, policy))
+    value = ValueHead(encoder.num_features, rngs=rngs, **layers)
+    return FlatParameters(ActorCritic(encoder, policy, value))
+
+
+def check_policy_action_space(space: gymnasium.Space[Any]) -> None:
+    """Make sure that a policy can act in a space.
+
+    Raises:
+        ValueError: It is neither Discrete, MultiDiscrete, MultiBinary nor a Box of floats.
+    """
+    PolicyHead(1, space, rngs=[np.random.default_rng(0)], hidden_sizes=())
+
+
+def leaf_kinds(leaves: ObservationLeaves) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and dtype of each leaf, for storages."""
+    return list(zip(leaves.shapes, leaves.dtypes, strict=True))
+
+
+def loss_weights(configs: Sequence[PolicyGradientConfig], traces: Sequence[float]) -> LossWeights:
+    """The members' own weights.
+
+    Args:
+        configs: Of M members.
+        traces: Lambda of each.
+    """
+    return LossWeights(
+        value=torch.tensor([float(config.value_weight) for config in configs]),
+        entropy=torch.tensor([float(config.entropy_weight) for config in configs]),
+        trace=torch.tensor([float(trace) for trace in traces]),
+    )
+
+
+def update_settings(
+    configs: Sequence[PolicyGradientConfig], *, standardise: bool
+) -> UpdateSettings:
+    """What the members' updates have in common."""
+    return UpdateSettings(
+        optimiser=configs[0].optimiser,
+        epsilon=configs[0].optimiser_epsilon,
+        max_grad_norm=configs[0].max_grad_norm,
+        loss=LossSettings(
+            standardise=standardise,
+            explores=any(config.entropy_weight > 0 for config in configs),
+        ),
+    )
+
+
+class LearningRates:
+    """The members' learning rates, as they change with the steps.
+
+    Args:
+        configs: Of M members.
+    """
+
+    def __init__(self, configs: Sequence[PolicyGradientConfig]) -> None:
+        self._rates = [config.learning_rate for config in configs]
+        self._change = any(isinstance(rate, Schedule) for rate in self._rates)
+        self._tensor = torch.tensor([self.of_member(i, 0) for i in range(len(configs))])
+
+    def at(self, step: int) -> Float[Tensor, " members"]:
+        """(M,) the rates at an environment step."""
+        if self._change:
+            for member in range(len(self._rates)):
+                self._tensor[member] = self.of_member(member, step)
+        return self._tensor
+
+    def of_member(self, member: int, step: int) -> float:
+        """One member's rate at an environment step."""
+        rate = self._rates[member]
+        return rate.value(step) if isinstance(rate, Schedule) else float(rate)

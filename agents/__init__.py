@@ -9,7 +9,10 @@ from ..lazy_exports import export_lazily
 
 if TYPE_CHECKING:
     from .agent import AbstractAgent as AbstractAgent
+    from .deep.a2c import A2C as A2C
     from .deep.dqn import DQN as DQN
+    from .deep.population import Population as Population
+    from .deep.reinforce import REINFORCE as REINFORCE
     from .planning.planner import BackwardInduction as BackwardInduction
     from .planning.planner import LinearProgramming as LinearProgramming
     from .planning.planner import ModifiedPolicyIteration as ModifiedPolicyIteration
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
     from .tabular.td_prediction import TDPrediction as TDPrediction
 
 __all__ = [
+    "A2C",
     "DQN",
+    "REINFORCE",
     "SARSA",
     "AbstractAgent",
     "BackwardInduction",
@@ -51,6 +56,7 @@ __all__ = [
     "OffPolicyMonteCarlo",
     "OffPolicyMonteCarloPrediction",
     "PolicyIteration",
+    "Population",
     "PrioritizedSweeping",
     "QLambda",
     "QLearning",
@@ -65,6 +71,7 @@ __all__ = [
 __getattr__, __dir__ = export_lazily(
     __name__,
     {
+        "A2C": ".deep.a2c",
         "AbstractAgent": ".agent",
         "BackwardInduction": ".planning.planner",
         "DQN": ".deep.dqn",
@@ -79,9 +86,11 @@ __getattr__, __dir__ = export_lazily(
         "OffPolicyMonteCarlo": ".tabular.off_policy_monte_carlo",
         "OffPolicyMonteCarloPrediction": ".tabular.off_policy_monte_carlo_prediction",
         "PolicyIteration": ".planning.planner",
+        "Population": ".deep.population",
         "PrioritizedSweeping": ".planning.planner",
         "QLambda": ".tabular.q_lambda",
         "QLearning": ".tabular.q_learning",
+        "REINFORCE": ".deep.reinforce",
         "RandomPolicy": ".random_policy",
         "SARSA": ".tabular.sarsa",
         "SARSALambda": ".tabular.sarsa_lambda",

@@ -90,7 +90,7 @@ def _check(
         return
     if value is None and "None" in annotation:
         return
-    if annotation.startswith("tuple"):
+    if annotation.startswith("tuple") or ("tuple" in annotation and isinstance(value, tuple)):
         if not isinstance(value, tuple):
             raise ValueError(f"expected {name} as a tuple of integers, got {value!r}")
         for entry in value:

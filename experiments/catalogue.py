@@ -123,7 +123,7 @@ _DEEP = (
     AgentEntry(
         "reinforce",
         "learner",
-        "gymagine.agents.deep.reinforce:Reinforce",
+        "gymagine.agents.deep.reinforce:REINFORCE",
         "policy gradient from whole episodes, with a learned baseline",
     ),
     AgentEntry("a2c", "learner", "gymagine.agents.deep.a2c:A2C", "advantage actor-critic"),

@@ -34,6 +34,7 @@ from .deep_agent import AbstractDeepAgent
 from .member_steps import AbstractMemberSteps
 from .member_streams import member_streams
 from .observation_leaves import ObservationLeaves
+from .policy_export import GreedyPolicy
 from .policy_gradient_configuration import A2CConfig
 from .policy_gradient_members import check_policy_action_space
 
@@ -82,6 +83,11 @@ class A2C(AbstractDeepAgent):
         leaves, is_batch = self._read(observation)
         values = self.learners.actor.values([leaf[None] for leaf in leaves], self._member)
         return values[0] if is_batch else np.asarray(values[0, 0])
+
+    def policy_module(self) -> GreedyPolicy:
+        """See `AbstractDeepAgent.policy_module`."""
+        network = self.learners.actor.network_of(self._member)
+        return GreedyPolicy(network, self._leaves, self.action_space)
 
     @classmethod
     def _check_action_space(cls, space: spaces.Space[Any]) -> None:

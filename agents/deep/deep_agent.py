@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
+from torch import nn
 
 from ...envs.environments import EnvLike, spaces_of
 from ...storage import read_arrays, write_arrays
@@ -102,6 +103,14 @@ class AbstractDeepAgent(AbstractLearner):
             steps: The environments, or None.
             seeds: Of the members.
             num_rows: M * N.
+        """
+
+    @abstractmethod
+    def policy_module(self) -> nn.Module:
+        """The greedy policy as a PyTorch module of its own, of what has been learnt so far.
+
+        Its inputs are the leaves of a batch of observations (one tensor for a plain space), its
+        output the actions; `policy_export.export_onnx` writes it to a file.
         """
 
     # ---- learning -------------------------------------------------------------------------------

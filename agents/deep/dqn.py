@@ -42,6 +42,7 @@ from .member_steps import AbstractMemberSteps
 from .member_streams import member_streams
 from .networks import QNetwork
 from .observation_leaves import ObservationLeaves
+from .policy_export import GreedyPolicy
 from .q_learners import QLearners, QSettings, Rates
 from .q_losses import QLossSettings
 from .q_update import QUpdate
@@ -85,6 +86,12 @@ class DQN(AbstractDeepAgent):
         leaves, is_batch = self._read(observation)
         values = self.learners.member_values(self._member, leaves)
         return values if is_batch else values[0]
+
+    def policy_module(self) -> GreedyPolicy:
+        """See `AbstractDeepAgent.policy_module`."""
+        network = self.learners.update.network_of(self._member)
+        atoms = self.learners.settings.atoms
+        return GreedyPolicy(network, self._leaves, self.action_space, atoms)
 
     @classmethod
     def _check_action_space(cls, space: spaces.Space[Any]) -> None:

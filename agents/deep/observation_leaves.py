@@ -35,6 +35,7 @@ class ObservationLeaves:
         shapes: The leaves' shapes; () for Discrete.
         dtypes: What they are stored as: int64, counted from 0, for Discrete and MultiDiscrete,
             int8 for MultiBinary, a Box's own, but float32 for float64 and wider.
+        starts: What is subtracted from the leaves' whole numbers before they are stored.
 
     Raises:
         ValueError: The space has no leaves, or one that is no array of a fixed shape (Text, Graph,
@@ -60,7 +61,7 @@ class ObservationLeaves:
         self.names: tuple[str, ...] = tuple(".".join(map(str, path)) for path in self._paths)
         self.shapes: tuple[tuple[int, ...], ...] = tuple(_shape(leaf) for leaf in self.spaces)
         self.dtypes: tuple[np.dtype[Any], ...] = tuple(_dtype(leaf) for leaf in self.spaces)
-        self._starts = tuple(_start(leaf) for leaf in self.spaces)
+        self.starts = tuple(_start(leaf) for leaf in self.spaces)
         self._sizes = tuple(_sizes(leaf) for leaf in self.spaces)
         self._is_one_box = self.names == ("",) and self._sizes[0] is None
 
@@ -133,7 +134,7 @@ class ObservationLeaves:
                 )
             sizes = self._sizes[leaf]
             if sizes is not None and ((array < 0) | (array >= sizes)).any():
-                outside = array[(array < 0) | (array >= sizes)] + self._starts[leaf].flat[0]
+                outside = array[(array < 0) | (array >= sizes)] + self.starts[leaf].flat[0]
                 raise ValueError(
                     f"expected {self._title(leaf)} in {self.spaces[leaf]}, got {outside[0]}"
                 )
@@ -147,7 +148,7 @@ class ObservationLeaves:
             numbers = np.asarray(value)
             # the start goes first: a far one would not fit into a small storage dtype
             # numpy turns an array without axes into a scalar
-            return np.asarray(numbers - self._starts[leaf]).astype(self.dtypes[leaf], copy=False)
+            return np.asarray(numbers - self.starts[leaf]).astype(self.dtypes[leaf], copy=False)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(
                 f"expected {self._title(leaf)} as numbers of {self.spaces[leaf]}, got something "

@@ -12,6 +12,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -160,6 +161,12 @@ class PolicyActor:
                 tuple(_tensor(leaf) for leaf in leaves)
             ).numpy()
         return found
+
+    def network_of(self, member: int) -> ActorCritic | PolicyNetwork:
+        """A member's network, which what is learnt later does not change."""
+        own = deepcopy(self._flat.of_member(member).module)
+        assert isinstance(own, ActorCritic | PolicyNetwork)
+        return own
 
     # ---- inside ---------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from ..schedules import Schedule
 from .layers import Activation
 from .policy_gradient_update import Optimiser
 
-__all__ = ["A2CConfig", "AverageOver", "ReinforceConfig"]
+__all__ = ["A2CConfig", "AverageOver", "REINFORCEConfig"]
 
 ActionMasks = Literal["auto", "never"]
 AverageOver = Literal["episodes", "steps"]
@@ -97,7 +97,7 @@ class A2CConfig:
 
 
 @dataclass(frozen=True)
-class ReinforceConfig:
+class REINFORCEConfig:
     """Hyper-parameters of REINFORCE.
 
     With one environment every update falls between two episodes, and the estimate is exactly that

@@ -16,7 +16,7 @@ from ..schedules import Schedule
 from .encoders import Encoder
 from .flat_parameters import FlatParameters
 from .observation_leaves import ObservationLeaves
-from .policy_gradient_configuration import A2CConfig, ReinforceConfig
+from .policy_gradient_configuration import A2CConfig, REINFORCEConfig
 from .policy_gradient_losses import LossSettings, LossWeights
 from .policy_gradient_update import UpdateSettings
 from .policy_networks import ActorCritic, PolicyHead, PolicyNetwork, ValueHead
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-PolicyGradientConfig: TypeAlias = A2CConfig | ReinforceConfig
+PolicyGradientConfig: TypeAlias = A2CConfig | REINFORCEConfig
 
 
 def policy_parameters(

@@ -113,6 +113,12 @@ class QUpdate:
         """(M, P) the matrix of all parameters."""
         return self._flat.values
 
+    def network_of(self, member: int) -> QNetwork:
+        """A member's network, which what is learnt later does not change."""
+        own = deepcopy(self._flat.of_member(member).module)
+        assert isinstance(own, QNetwork)
+        return own
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything that is learnt, by name, with a leading member axis."""
         (means,), (squares,) = self.adam.means, self.adam.squares

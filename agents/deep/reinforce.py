@@ -13,7 +13,7 @@ led to: the time limit is no part of the world. Without a baseline nothing is kn
 have followed, and the return ends there as if the episode had terminated; observe the time, or
 learn a baseline, where that matters.
 
-An update comes when ``episodes_per_update`` episodes have ended (see `ReinforceConfig` on running
+An update comes when ``episodes_per_update`` episodes have ended (see `REINFORCEConfig` on running
 ones). Learning may stop and go on in the middle of an episode.
 
 References:
@@ -39,14 +39,15 @@ from .deep_agent import AbstractDeepAgent
 from .member_steps import AbstractMemberSteps
 from .member_streams import member_streams
 from .observation_leaves import ObservationLeaves
-from .policy_gradient_configuration import ReinforceConfig
+from .policy_export import GreedyPolicy
+from .policy_gradient_configuration import REINFORCEConfig
 from .policy_gradient_members import check_policy_action_space
 from .reinforce_learners import ReinforceLearners
 
-__all__ = ["Reinforce"]
+__all__ = ["REINFORCE"]
 
 
-class Reinforce(AbstractDeepAgent):
+class REINFORCE(AbstractDeepAgent):
     """REINFORCE (see the module).
 
     Args:
@@ -54,7 +55,7 @@ class Reinforce(AbstractDeepAgent):
             MultiDiscrete, MultiBinary or a Box of floats, observations anything of arrays (see
             `ObservationLeaves`). See `AbstractDeepAgent`.
         seed: Seeds everything random here and, in the first reset, the environments.
-        hyperparameters: Fields of `ReinforceConfig`.
+        hyperparameters: Fields of `REINFORCEConfig`.
 
     Raises:
         ValueError: A space is of another kind, or a hyper-parameter is out of range.
@@ -62,12 +63,12 @@ class Reinforce(AbstractDeepAgent):
 
     Example:
         >>> from gymagine.envs.probes import action_probe
-        >>> agent = Reinforce(action_probe(), seed=0, learning_rate=1e-2).learn(500)
+        >>> agent = REINFORCE(action_probe(), seed=0, learning_rate=1e-2).learn(500)
         >>> int(agent.predict(agent.observation_space.sample())[0])
         1
     """
 
-    Config = ReinforceConfig
+    Config = REINFORCEConfig
     name = "reinforce"
     per_member: ClassVar[frozenset[str]] = frozenset(
         {
@@ -79,7 +80,7 @@ class Reinforce(AbstractDeepAgent):
             "episodes_per_update",
         }
     )
-    config: ReinforceConfig
+    config: REINFORCEConfig
     learners: ReinforceLearners
 
     def state_values(self, observation: Any) -> Float32[NDArray[np.float32], "*batch"]:
@@ -88,6 +89,11 @@ class Reinforce(AbstractDeepAgent):
         values = self.learners.actor.values([leaf[None] for leaf in leaves], self._member)
         return values[0] if is_batch else np.asarray(values[0, 0])
 
+    def policy_module(self) -> GreedyPolicy:
+        """See `AbstractDeepAgent.policy_module`."""
+        network = self.learners.actor.network_of(self._member)
+        return GreedyPolicy(network, self._leaves, self.action_space)
+
     @classmethod
     def _check_action_space(cls, space: spaces.Space[Any]) -> None:
         check_policy_action_space(space)
@@ -95,7 +101,7 @@ class Reinforce(AbstractDeepAgent):
     @classmethod
     def _learners(
         cls,
-        configs: Sequence[ReinforceConfig],
+        configs: Sequence[REINFORCEConfig],
         leaves: ObservationLeaves,
         action_space: spaces.Space[Any],
         steps: AbstractMemberSteps | None,

@@ -27,7 +27,7 @@ from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import Streams
 from .observation_leaves import ObservationLeaves
 from .policy_actor import PolicyActor
-from .policy_gradient_configuration import ReinforceConfig
+from .policy_gradient_configuration import REINFORCEConfig
 from .policy_gradient_losses import PolicyGradientResult, reinforce_losses
 from .policy_gradient_members import (
     LearningRates,
@@ -65,7 +65,7 @@ class ReinforceLearners(AbstractMemberLearners):
 
     def __init__(
         self,
-        configs: Sequence[ReinforceConfig],
+        configs: Sequence[REINFORCEConfig],
         leaves: ObservationLeaves,
         action_space: gymnasium.Space[Any],
         steps: AbstractMemberSteps | None,

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 from gymagine.agents.configuration import config_from_json, config_to_json
-from gymagine.agents.deep.policy_gradient_configuration import A2CConfig, ReinforceConfig
+from gymagine.agents.deep.policy_gradient_configuration import A2CConfig, REINFORCEConfig
 from gymagine.agents.schedules import Schedule
 from stable_baselines3 import A2C
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -36,7 +36,7 @@ def test_defaults_of_a2c_are_the_peers():
     assert policy["activation_fn"].default.__name__.lower() == own.activation
 
 
-@pytest.mark.parametrize("kind", [A2CConfig, ReinforceConfig])
+@pytest.mark.parametrize("kind", [A2CConfig, REINFORCEConfig])
 def test_a_file_keeps_it(kind):
     config = kind(learning_rate="linear:0.001:0:5000", hidden_sizes=[32], max_grad_norm=None)
     assert config.learning_rate == Schedule("linear", 0.001, 0.0, 5000)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from gymagine.agents.deep.observation_leaves import ObservationLeaves
-from gymagine.agents.deep.policy_gradient_configuration import A2CConfig, ReinforceConfig
+from gymagine.agents.deep.policy_gradient_configuration import A2CConfig, REINFORCEConfig
 from gymagine.agents.deep.policy_gradient_members import (
     LearningRates,
     check_policy_action_space,
@@ -62,7 +62,7 @@ def test_rates_follow_their_own_schedules():
 
 
 def test_weights_and_settings():
-    configs = [ReinforceConfig(value_weight=0.1), ReinforceConfig(entropy_weight=0.2)]
+    configs = [REINFORCEConfig(value_weight=0.1), REINFORCEConfig(entropy_weight=0.2)]
     found = loss_weights(configs, [1.0, 0.5])
     assert found.value.tolist() == pytest.approx([0.1, 0.5])
     assert found.entropy.tolist() == pytest.approx([0.0, 0.2])

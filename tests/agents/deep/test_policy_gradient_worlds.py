@@ -4,12 +4,12 @@ import gymnasium
 import numpy as np
 import pytest
 from gymagine.agents.deep.a2c import A2C
-from gymagine.agents.deep.reinforce import Reinforce
+from gymagine.agents.deep.reinforce import REINFORCE
 from gymagine.envs import probes
 from gymnasium import spaces
 
 SHARED = {"discount": 0.5, "learning_rate": 1e-2, "optimiser": "adam", "hidden_sizes": (16,)}
-AGENTS = {"a2c": (A2C, {}), "reinforce": (Reinforce, {"episodes_per_update": 4})}
+AGENTS = {"a2c": (A2C, {}), "reinforce": (REINFORCE, {"episodes_per_update": 4})}
 NEXT, SAME, DISABLED = gymnasium.vector.AutoresetMode
 
 

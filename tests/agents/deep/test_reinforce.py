@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymagine.agents.deep.population import Population
-from gymagine.agents.deep.reinforce import Reinforce
+from gymagine.agents.deep.reinforce import REINFORCE
 from gymagine.envs import probes
 from gymagine.storage import read_arrays
 from gymnasium import spaces
@@ -36,7 +36,7 @@ def quick(without_shape_checks):
 
 
 def learnt(probe, steps=2_000, **changes):
-    return Reinforce(probe, seed=1, **SMALL | changes).learn(steps)
+    return REINFORCE(probe, seed=1, **SMALL | changes).learn(steps)
 
 
 def seeing(number):
@@ -134,7 +134,7 @@ def estimates(agent, num_updates):
     ],
 )
 def test_the_estimate_is_the_policy_gradient(baseline, with_factors):
-    agent = Reinforce(
+    agent = REINFORCE(
         TwoStates(),
         seed=0,
         discount=DISCOUNT,
@@ -180,11 +180,11 @@ def test_a_baseline_near_the_values_narrows_the_estimate():
     spreads = []
     for baseline in (False, True):
         settings = {"discount": DISCOUNT, "hidden_sizes": (8,), "baseline": baseline}
-        agent = Reinforce(WellPaid(), seed=0, learning_rate=1e-2, **settings)
+        agent = REINFORCE(WellPaid(), seed=0, learning_rate=1e-2, **settings)
         if baseline:
             agent.learn(1_500)
         saved = agent.learners.arrays()
-        fixed = Reinforce(
+        fixed = REINFORCE(
             WellPaid(), seed=0, learning_rate=0.0, episodes_per_update=20, **settings
         )
         values = fixed.learners._updates[0]._flat
@@ -251,7 +251,7 @@ def test_truncation_is_bootstrapped_by_the_baseline():
 
 def test_members_with_settings_of_their_own():
     own = [{"discount": 0.25}, {"learning_rate": 0.0}, {"reward_scale": 0.2}]
-    population = Population(Reinforce, probes.discount_probe, seeds=3, settings=own, **SMALL)
+    population = Population(REINFORCE, probes.discount_probe, seeds=3, settings=own, **SMALL)
     before = population.members[1].state_values(seeing(0.0))
     population.learn(1_500)
     first = [float(member.state_values(seeing(0.0))) for member in population.members]
@@ -259,7 +259,7 @@ def test_members_with_settings_of_their_own():
 
 
 def test_without_a_baseline_a_truncated_return_ends():
-    agent = Reinforce(
+    agent = REINFORCE(
         probes.truncation_probe(), seed=0, baseline=False, discount=0.5, episodes_per_update=99
     ).learn(10)
     returns = agent.learners._storage.take(0, discount=None, over_episodes=True).returns[0]
@@ -289,19 +289,19 @@ def equal_files(one, other):
 )
 def test_resuming_leaves_the_same_bytes(env_id, settings, tmp_path):
     """In the middle of episodes, with ended ones waiting."""
-    Reinforce(env_id, seed=3, **settings).learn(900).save(tmp_path / "whole")
-    agent = Reinforce(env_id, seed=3, **settings).learn(408)
+    REINFORCE(env_id, seed=3, **settings).learn(900).save(tmp_path / "whole")
+    agent = REINFORCE(env_id, seed=3, **settings).learn(408)
     assert (agent.learners._storage.lengths > 0).any()
     agent.save(tmp_path / "half")
     left = 900 - agent.num_timesteps
     agent.learn(left).save(tmp_path / "twice")
-    Reinforce.load(tmp_path / "half", env=env_id).learn(left).save(tmp_path / "resumed")
+    REINFORCE.load(tmp_path / "half", env=env_id).learn(left).save(tmp_path / "resumed")
     equal_files(tmp_path / "whole", tmp_path / "twice")
     equal_files(tmp_path / "whole", tmp_path / "resumed")
 
 
 def test_budgets_are_exact():
-    agent = Reinforce("CartPole-v1", seed=0)
+    agent = REINFORCE("CartPole-v1", seed=0)
     for steps in (1, 7, 100):
         before = agent.num_timesteps
         assert agent.learn(steps).num_timesteps == before + steps
@@ -309,11 +309,11 @@ def test_budgets_are_exact():
 
 def test_members_are_agents_of_their_seeds():
     seeds, settings = [3, 11, 4], {"num_envs": 2, "episodes_per_update": 2}
-    together = Population(Reinforce, "CartPole-v1", seeds=seeds, **settings).learn(1_500)
+    together = Population(REINFORCE, "CartPole-v1", seeds=seeds, **settings).learn(1_500)
     updates = together.members[0].learners.updates
     assert len(set(updates.tolist())) > 1  # each at its own times
     for i, (seed, member) in enumerate(zip(seeds, together.members, strict=True)):
-        alone = Reinforce("CartPole-v1", seed=seed, **settings).learn(1_500)
+        alone = REINFORCE("CartPole-v1", seed=seed, **settings).learn(1_500)
         np.testing.assert_array_equal(member.episode_returns, alone.episode_returns)
         assert updates[i] == alone.learners.updates[0] > 0
         assert member._scalars()["train/n_updates"] == updates[i]
@@ -324,7 +324,7 @@ def test_members_are_agents_of_their_seeds():
 
 
 def test_an_update_leaves_the_other_members_alone():
-    population = Population(Reinforce, "CartPole-v1", seeds=3, episodes_per_update=1)
+    population = Population(REINFORCE, "CartPole-v1", seeds=3, episodes_per_update=1)
     learners = population.members[0].learners
     seen = np.ones(4, np.float32)
     before = [member.state_values(seen) for member in population.members]
@@ -337,11 +337,11 @@ def test_an_update_leaves_the_other_members_alone():
 
 def test_a_population_resumes_to_the_same_bytes(tmp_path):
     def make():
-        return Population(Reinforce, "CartPole-v1", seeds=3, episodes_per_update=2)
+        return Population(REINFORCE, "CartPole-v1", seeds=3, episodes_per_update=2)
 
     make().learn(400).save(tmp_path / "whole")
     make().learn(150).save(tmp_path / "half")
-    Population.load(tmp_path / "half", Reinforce, "CartPole-v1").learn(250).save(
+    Population.load(tmp_path / "half", REINFORCE, "CartPole-v1").learn(250).save(
         tmp_path / "resumed"
     )
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
@@ -362,12 +362,12 @@ class Moody(gymnasium.Wrapper):
 
 
 def test_what_was_learnt_stays_and_what_was_cut_is_forgotten(tmp_path):
-    agent = Reinforce(Moody(), seed=0, episodes_per_update=100)
+    agent = REINFORCE(Moody(), seed=0, episodes_per_update=100)
     with pytest.raises(RuntimeError, match="no more"):
         agent.learn(1_000)
     assert agent.num_timesteps == 149
     agent.save(tmp_path / "agent")
-    assert Reinforce.load(tmp_path / "agent").num_timesteps == 149
+    assert REINFORCE.load(tmp_path / "agent").num_timesteps == 149
     agent.learn(300)
     assert agent.num_timesteps == 449
     storage = agent.learners._storage
@@ -376,19 +376,19 @@ def test_what_was_learnt_stays_and_what_was_cut_is_forgotten(tmp_path):
 
 def test_mistakes():
     with pytest.raises(ValueError, match=r"episodes_per_update in \[1"):
-        Reinforce("CartPole-v1", episodes_per_update=0)
+        REINFORCE("CartPole-v1", episodes_per_update=0)
     with pytest.raises(ValueError, match="average_over as one of"):
-        Reinforce("CartPole-v1", average_over="rows")
+        REINFORCE("CartPole-v1", average_over="rows")
     with pytest.raises(TypeError, match="did you mean baseline"):
-        Reinforce("CartPole-v1", base_line=True)
+        REINFORCE("CartPole-v1", base_line=True)
     with pytest.raises(ValueError, match="differ"):
-        Population(Reinforce, "CartPole-v1", seeds=2, settings=[{}, {"baseline": False}])
+        Population(REINFORCE, "CartPole-v1", seeds=2, settings=[{}, {"baseline": False}])
 
 
 @pytest.mark.slow
 def test_it_learns_cartpole():
     population = Population(
-        Reinforce,
+        REINFORCE,
         "CartPole-v1",
         seeds=3,
         num_envs=8,

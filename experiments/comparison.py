@@ -37,6 +37,7 @@ from .exact_evaluation import affordable, known_model
 from .folder_lock import folder_lock
 from .plots import write_plots
 from .population_training import trains_together
+from .preparation import from_json, preset_of
 from .progress import comparison_progress
 from .provenance import git_commit, package_versions
 from .records import RunRecord, RunSettings
@@ -62,6 +63,7 @@ def compare(
     discount: float = 1.0,
     max_steps: int | None = None,
     hyperparameters: Mapping[str, Mapping[str, Any]] | None = None,
+    presets: bool = False,
     folder: str | os.PathLike[str] = "runs/comparisons",
     name: str | None = None,
     jobs: int | None = None,
@@ -83,6 +85,9 @@ def compare(
         max_steps: Cap on the steps of an evaluation episode; None is each environment's own time
             limit, or 1000 where it has none.
         hyperparameters: By agent.
+        presets: Whether agents take the settings known for each environment (see
+            `gymagine.agents.deep.presets`) under those of ``hyperparameters``; what has none
+            keeps its defaults.
         folder: Where comparisons are kept.
         name: The comparison's folder in there; None makes one from the environments.
         jobs: Processes at a time; None is one per core.
@@ -128,7 +133,16 @@ def compare(
         discount=discount,
         max_steps=max_steps,
     )
-    plan = _Plan(base, root, tuple(names), tuple(agents), tuple(seeds), given, evaluation_episodes)
+    plan = _Plan(
+        base,
+        root,
+        tuple(names),
+        tuple(agents),
+        tuple(seeds),
+        given,
+        evaluation_episodes,
+        presets,
+    )
     references = {name.label: reference(name, base) for name in names}
     with folder_lock(root):
         return _compared(plan, references, jobs, backend, progress_bar)
@@ -189,15 +203,17 @@ class _Plan:
     seeds: tuple[int, ...]
     hyperparameters: Mapping[str, Mapping[str, Any]]
     evaluation_episodes: int | None
+    presets: bool
 
     def run_of(self, environment: EnvironmentName, agent: str, seed: int) -> ComparisonRun:
         """The run that stands for this cell; planners have one for all seeds."""
+        known = preset_of(agent, environment) if self.presets else {}
         settings = dataclasses.replace(
             self.base,
             agent=agent,
             environment=environment,
             seed=self.seeds[0] if _plans(agent) else seed,
-            hyperparameters=self.hyperparameters.get(agent, {}),
+            hyperparameters={**known, **self.hyperparameters.get(agent, {})},
             evaluation_episodes=self._episodes(environment),
         )
         return ComparisonRun(settings, self.root)
@@ -259,7 +275,7 @@ def _checked_hyperparameters(
     for agent in agents:
         values = dict(hyperparameters.get(agent, {}))
         values.pop("simulator", None)  # how to learn, which is not the config's
-        build_config(agent_class(agent), values)
+        build_config(agent_class(agent), from_json(agent_class(agent), values))
     return {agent: dict(values) for agent, values in hyperparameters.items()}
 
 

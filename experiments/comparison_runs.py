@@ -18,7 +18,7 @@ from ..agents.agent import build_config
 from .catalogue import agent_class
 from .environment_names import folder_name
 from .population_records import PopulationRecord
-from .preparation import prepare_run
+from .preparation import from_json, prepare_run
 from .records import RunRecord, RunSettings
 from .results import RunResult, Status
 from .training import TrainResult, agent_resumes, begin_run, continue_run
@@ -58,7 +58,8 @@ class ComparisonRun:
         settings = self.settings
         chosen = dict(settings.hyperparameters)
         chosen.pop("simulator", None)  # how to learn, which is not the config's
-        config = build_config(agent_class(settings.agent), chosen)
+        agent_type = agent_class(settings.agent)
+        config = build_config(agent_type, from_json(agent_type, chosen))
         return hashlib.sha256(f"{settings.fingerprint} {config}".encode()).hexdigest()[:10]
 
     def finished(self) -> RunResult | None:

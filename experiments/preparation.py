@@ -27,6 +27,7 @@ __all__ = [
     "from_json",
     "prepare",
     "prepare_run",
+    "preset_of",
 ]
 
 
@@ -131,6 +132,14 @@ def from_json(
     names = {field.name for field in dataclasses.fields(agent_type.Config)} & set(hyperparameters)
     config = config_from_json(agent_type.Config, {name: hyperparameters[name] for name in names})
     return {**hyperparameters, **{name: getattr(config, name) for name in names}}
+
+
+def preset_of(agent: str, environment: EnvironmentName) -> dict[str, Any]:
+    """The hyper-parameters known for an agent in an environment, as JSON holds them; or none."""
+    from ..agents.deep.presets import preset
+
+    found = preset(agent, environment.id)
+    return {} if found is None else {k: _json_value(v) for k, v in found.hyperparameters.items()}
 
 
 def agent_name(agent: type[AbstractAgent]) -> str:

@@ -60,6 +60,10 @@ class Options:
             help="Hyper-parameters, such as q-learning.step_size=0.05 sb3:dqn.preset=none.",
         ),
     ] = ()
+    presets: Annotated[
+        bool,
+        tyro.conf.arg(help="Take the settings known for each environment: gymagine list presets."),
+    ] = False
     jobs: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help="Processes; None is one per core.")
     ] = None
@@ -101,6 +105,7 @@ def run(arguments: Sequence[str]) -> int:
             discount=options.discount,
             max_steps=options.max_steps,
             hyperparameters=hyperparameters,
+            presets=options.presets,
             folder=options.folder,
             name=options.name,
             jobs=options.jobs,

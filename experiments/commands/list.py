@@ -37,12 +37,12 @@ _ORIGINS = {
 
 @dataclass(frozen=True)
 class Options:
-    """List the agents and environments that other commands can name."""
+    """List the agents, environments and presets that other commands can name."""
 
     what: Annotated[
-        Literal["agents", "environments", "all"],
+        Literal["agents", "environments", "presets", "all"],
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="WHAT", help="agents, environments or all."),
+        tyro.conf.arg(metavar="WHAT", help="agents, environments, presets or all."),
     ] = "all"
 
 
@@ -54,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
         _show_agents(console)
     if options.what in ("environments", "all"):
         _show_environments(console)
+    if options.what in ("presets", "all"):
+        _show_presets(console)
     return 0
 
 
@@ -89,3 +91,18 @@ def _latest() -> dict[str, str]:
             key, version = (spec.namespace, spec.name), spec.version or 0
             newest[key] = max(newest.get(key, (-1, "", "")), (version, name, spec.entry_point))
     return {name: entry_point for _, name, entry_point in newest.values()}
+
+
+def _show_presets(console: Console) -> None:
+    from ...agents.deep.presets import PRESETS
+
+    about = "settings known to work (train AGENT ENV --presets, compare ENV --presets)"
+    console.print(Text(about, style="bold"), soft_wrap=True)
+    agents, places = (
+        max(len(getattr(one, name)) for one in PRESETS) for name in ("agent", "environment")
+    )
+    for one in PRESETS:
+        line = f"  {one.agent:<{agents}}  {one.environment:<{places}}  "
+        console.print(
+            Text(f"{line}{one.total_timesteps:>11,} steps  {one.source}"), soft_wrap=True
+        )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import tyro
 
@@ -48,6 +49,13 @@ class Options:
         ),
     ] = 1
     steps: Annotated[int, tyro.conf.arg(help="Environment steps to learn from.")] = 100_000
+    presets: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="Take the settings and the budget known for the environment, where nothing else "
+            "is said: gymagine list presets."
+        ),
+    ] = False
     evaluate_every: Annotated[
         int | None,
         tyro.conf.arg(metavar="INT", help="Steps between evaluations; None makes 20 of them."),
@@ -62,6 +70,9 @@ class Options:
     ] = None
     env_options: EnvOptions = ()
     folder: Folder = Path("runs")
+    video: Annotated[
+        bool, tyro.conf.arg(help="Show an episode of the trained agent in TensorBoard.")
+    ] = False
     console: Annotated[bool, tyro.conf.arg(help="Print the logger's tables.")] = False
     progress_bar: Annotated[bool, tyro.conf.arg(help="Show a bar.")] = True
 
@@ -116,8 +127,12 @@ def _named_agent(arguments: Sequence[str]) -> str | None:
 def _train(agent: str, arguments: Sequence[str]) -> list[TrainResult]:
     options_type, registry = _options_of(agent)
     options: Any = parse(options_type, f"train {agent}", arguments, registry=registry)
+    if options.presets:
+        options = _with_preset(agent, options, arguments, registry)
     if options.seeds < 1:
         raise ValueError(f"expected seeds of at least 1, got {options.seeds}")
+    if options.video:  # pictures need no display, and none may be there
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     from ..population_training import train_population, trains_together
     from ..training import train
 
@@ -134,6 +149,7 @@ def _train(agent: str, arguments: Sequence[str]) -> list[TrainResult]:
         "evaluation_discount": options.evaluation_discount,
         "max_steps": options.max_steps,
         "folder": options.folder,
+        "video": options.video,
         "progress_bar": options.progress_bar,
         "console": options.console,
         **hyperparameters,
@@ -147,6 +163,28 @@ def _train(agent: str, arguments: Sequence[str]) -> list[TrainResult]:
         if results[-1].status == "interrupted":
             break
     return results
+
+
+def _with_preset(
+    agent: str,
+    options: Any,
+    arguments: Sequence[str],
+    registry: tyro.constructors.ConstructorRegistry,
+) -> Any:
+    """The options once more, with a preset's values in place of the defaults."""
+    from ...agents.deep.presets import PRESETS, preset
+
+    environment = name_environment(options.env, options.env_options)
+    known = preset(agent, environment.id)
+    if known is None:
+        there = [one.environment for one in PRESETS if one.agent == agent]
+        raise ValueError(
+            f"there is no preset of {agent} for {environment.id}; known: "
+            f"{', '.join(there) or 'none of this agent'}"
+        )
+    config = agent_class(agent).Config(**known.hyperparameters)
+    options_type, _ = _options_of(agent, config, known.total_timesteps)
+    return parse(options_type, f"train {agent}", arguments, registry=registry)
 
 
 def _resume(options: ResumeOptions) -> list[TrainResult]:
@@ -170,13 +208,25 @@ def _resume(options: ResumeOptions) -> list[TrainResult]:
     return list(resume_population(place, **settings))
 
 
-def _options_of(agent: str) -> tuple[type[Any], tyro.constructors.ConstructorRegistry]:
-    """The options of `train` with the hyper-parameters of one agent, each with its help."""
+def _options_of(
+    agent: str, config: Any = None, steps: int | None = None
+) -> tuple[type[Any], tyro.constructors.ConstructorRegistry]:
+    """The options of `train` with the hyper-parameters of one agent, each with its help.
+
+    Args:
+        agent: Its name.
+        config: The hyper-parameters' defaults; None takes the agent's.
+        steps: The budget's.
+    """
     agent_type = agent_class(agent)
-    config: Any = agent_type.Config
+    kind: Any = agent_type.Config
     about = f"Of {agent}: {AGENTS[agent].summary}."
-    shown = Annotated[config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=about)]
-    extra: list[Any] = [("hyperparameters", shown, dataclasses.field(default=config()))]
+    shown = Annotated[kind, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=about)]
+    own = dataclasses.field(default=kind() if config is None else config)
+    extra: list[Any] = [("hyperparameters", shown, own)]
+    if steps is not None:
+        budget = get_type_hints(Options, include_extras=True)["steps"]
+        extra.append(("steps", budget, dataclasses.field(default=steps)))
     from ...agents.tabular.learner import AbstractTabularAgent, Simulator
 
     if issubclass(agent_type, AbstractTabularAgent):

@@ -11,8 +11,10 @@ import sys
 import time
 
 import pytest
+from gymagine.agents.deep.presets import preset
 from gymagine.experiments.catalogue import AGENTS, agent_class
 from gymagine.experiments.command_line import COMMANDS, main
+from gymagine.experiments.comparison import compare
 from gymagine.experiments.population_records import PopulationRecord
 from gymagine.experiments.population_training import train_population
 from gymagine.experiments.records import RunRecord
@@ -288,6 +290,34 @@ def test_seeds_of_other_agents_train_one_after_the_other(capsys, tmp_path):
     assert capsys.readouterr().out.count("q-learning on FrozenLake-v1, 200 steps") == 2
     folders = sorted((tmp_path / "FrozenLake-v1" / "q-learning").iterdir())
     assert [RunRecord.open(folder).settings.seed for folder in folders] == [0, 1]
+
+
+def test_presets(capsys, tmp_path):
+    words = ["train", "dqn", "CartPole-v1", "--presets", "--batch-size", "32", "--no-progress-bar"]
+    more = ["--evaluation-episodes", "1", "--final-episodes", "1", "--folder", str(tmp_path)]
+    assert main([*words, *more, "--steps", "600"]) == 0
+    run = only_run(tmp_path)
+    known = preset("dqn", "CartPole-v1")
+    taken = run.config["hyperparameters"]
+    assert taken["learning_rate"] == known.hyperparameters["learning_rate"]
+    assert (taken["batch_size"], run.settings.total_timesteps) == (32, 600)
+    capsys.readouterr()
+    message = fails(capsys, "train", "dqn", "Blackjack-v1", "--presets")
+    assert "no preset of dqn for Blackjack-v1; known: CartPole-v1" in message
+
+
+def test_compare_takes_presets(tmp_path):
+    settings = {"seeds": 1, "total_timesteps": 300, "evaluations": 1, "final_episodes": 1}
+    settings |= {"evaluation_episodes": 1, "folder": tmp_path, "jobs": 1}
+    own = {"dqn": {"batch_size": 8}}
+    for presets in (False, True):
+        comparison = compare(
+            "CartPole-v1", "dqn", presets=presets, hyperparameters=own, **settings
+        )
+        known = preset("dqn", "CartPole-v1").hyperparameters["learning_rate"]
+        taken = comparison.settings["agents"]["dqn"]
+        assert (taken["learning_rate"] == known) == presets
+        assert taken["batch_size"] == 8
 
 
 def test_a_bar_for_a_whole_population(capsys, tmp_path):

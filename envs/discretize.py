@@ -2,7 +2,8 @@
 
 Gymnasium's ``DiscretizeObservation`` cuts each dimension of a Box into equal bins between its
 bounds and needs them finite. CartPole's velocities have none, and its positions' bounds lie at
-twice what an episode can reach; this module narrows them first.
+twice what an episode can reach; this module narrows them first. Tabular learners cut continuous
+observations themselves, in the same way (``bins`` of their hyper-parameters).
 
 References:
     A. G. Barto, R. S. Sutton, C. W. Anderson (1983), Neuronlike adaptive elements that can solve
@@ -25,17 +26,15 @@ from numpy.typing import NDArray
 from .arguments import real_array, whole_number
 from .environments import EnvLike, make_env
 
-__all__ = ["BoundedObservation", "discretize"]
+__all__ = ["BoundedObservation", "bins_of_each", "default_bounds", "discretize"]
 
 Bounds: TypeAlias = float | Sequence[float] | NDArray[Any]
 
 # cart position (m), cart velocity (m/s), pole angle (rad), pole velocity (rad/s): the episode ends
 # beyond +-2.4 and +-0.2095 (12 degrees); balanced poles stay well inside these velocities
 _CARTPOLE = (2.4, 3.0, 0.2095, 3.5)
-_DEFAULT_BOUNDS: dict[str, tuple[float, ...]] = {
-    "CartPole-v0": _CARTPOLE,
-    "CartPole-v1": _CARTPOLE,
-}
+_MOST_DIGITS = 10.0  # more than 2^31 has
+_CARTPOLE_SPACE = (4.8, math.inf, math.radians(24), math.inf)
 
 
 class BoundedObservation(
@@ -106,9 +105,7 @@ def discretize(
     """Make an environment's continuous observations countable.
 
     Each dimension is cut into equal bins between its bounds, and observations outside the bounds
-    fall into the outermost bins. Bounds are those given here, else the ones this function knows
-    for CartPole (position 2.4, velocity 3, angle 0.2095, angular velocity 3.5, each plus and
-    minus), else those of the observation space, as for MountainCar and Acrobot.
+    fall into the outermost bins. Bounds are those given here, else those of `default_bounds`.
 
     Args:
         env: An id, a spec or an environment with Box observations.
@@ -135,29 +132,78 @@ def discretize(
     space = inner.observation_space
     if not isinstance(space, spaces.Box):
         raise ValueError(f"expected Box observations to discretize, got {space}")
-    counts = _checked_bins(bins, int(np.prod(space.shape)))
+    counts = bins_of_each(bins, math.prod(space.shape))
     if (low is None) != (high is None):
         raise ValueError(f"expected both low and high or neither, got {low!r} and {high!r}")
     if low is None or high is None:
-        known = _DEFAULT_BOUNDS.get(inner.spec.id) if inner.spec is not None else None
-        if known is not None:
-            low, high = [-bound for bound in known], list(known)
-    if low is None or high is None:
-        if not space.is_bounded():
-            raise ValueError(
-                f"expected finite bounds, got {space}: give low=[...] and high=[...] of shape "
-                f"{space.shape}"
-            )
-        low, high = space.low, space.high
+        low, high = default_bounds(space)
     bounded = BoundedObservation(inner, low=low, high=high)
     return DiscretizeObservation(bounded, counts, multidiscrete=multidiscrete)
 
 
-def _checked_bins(bins: int | Sequence[int], dimensions: int) -> tuple[int, ...]:
-    each = [bins] * dimensions if np.ndim(bins) == 0 else list(bins)  # type: ignore[arg-type]  # ndim tells
-    counts = tuple(whole_number(count, "bins") for count in each)
-    if len(counts) != dimensions or min(counts) < 1:
+def default_bounds(space: spaces.Box) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Between which bounds the observations of a space are cut where nobody says.
+
+    They are the space's own, as for MountainCar and Acrobot, but for CartPole's space: position
+    2.4, velocity 3, angle 0.2095, angular velocity 3.5, each plus and minus.
+
+    Args:
+        space: Of the observations.
+
+    Returns:
+        Lower and upper bounds of the space's shape and dtype.
+
+    Raises:
+        ValueError: A bound is infinite.
+
+    Example:
+        >>> _, high = default_bounds(gymnasium.make("CartPole-v1").observation_space)
+        >>> high
+        array([2.4   , 3.    , 0.2095, 3.5   ], dtype=float32)
+    """
+    low, high = space.low, space.high
+    cartpole = np.array(_CARTPOLE_SPACE)
+    if space.shape == (4,) and np.allclose([-low.astype(float), high], cartpole, rtol=1e-6):
+        high = np.array(_CARTPOLE, dtype=space.dtype)
+        return -high, high
+    # the largest number of a dtype stands for infinity in older environments
+    most = np.finfo(space.dtype).max if np.issubdtype(space.dtype, np.floating) else math.inf  # type: ignore[type-var]  # a Box has numbers
+    if not ((low > -most) & (high < most)).all():
+        raise ValueError(
+            f"expected finite bounds, got {space}: give gymagine.envs.discretize(env, bins=..., "
+            f"low=[...], high=[...]) bounds of shape {space.shape}"
+        )
+    return low, high
+
+
+def bins_of_each(bins: int | Sequence[int], dimensions: int) -> tuple[int, ...]:
+    """How many bins each dimension has.
+
+    Args:
+        bins: Of every dimension, or of each, at least 1.
+        dimensions: Of an observation.
+
+    Raises:
+        ValueError: There are fewer than 1 of one dimension, or more than 2^31 - 1 in all, or
+            ``bins`` is of another length.
+        TypeError: They are no whole numbers.
+
+    Example:
+        >>> bins_of_each(10, 4)
+        (10, 10, 10, 10)
+    """
+    if np.ndim(bins) == 0:
+        counts = (whole_number(bins, "bins"),) * dimensions
+    else:
+        counts = tuple(whole_number(count, "bins") for count in bins)  # type: ignore[union-attr]  # ndim tells
+    if len(counts) != dimensions or min(counts, default=0) < 1:
         raise ValueError(f"expected bins of at least 1 for {dimensions} dimensions, got {bins}")
-    if math.prod(counts) > np.iinfo(np.int32).max:
-        raise ValueError(f"expected at most 2^31 - 1 bins in all, got {math.prod(counts)}")
+    # the product itself would take minutes where an observation is a picture
+    digits = sum(math.log10(count) for count in counts)
+    if digits > _MOST_DIGITS or math.prod(counts) > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"expected at most 2^31 - 1 bins in all, got about 10^{digits:.0f}, the product of "
+            f"{bins} for {dimensions} dimensions: tables are for observations of few numbers, not "
+            "for pictures"
+        )
     return counts

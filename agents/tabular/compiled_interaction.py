@@ -15,6 +15,7 @@ from ..episodes import FinishedEpisodes
 from ..learning_session import Step
 from .compilation import entry_point
 from .interaction import AbstractInteraction, Kernels
+from .observations import ObservationIndex
 from .simulator import (
     ACTION,
     LOG_LIMIT,
@@ -47,7 +48,7 @@ class CompiledInteraction(AbstractInteraction):
         mdp: TabularMDP,
         kernels: Kernels,
         *,
-        observations: StateIndex,
+        observations: ObservationIndex,
         actions: StateIndex,
         seed: np.random.SeedSequence,
         start_anywhere: bool = False,

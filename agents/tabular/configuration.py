@@ -30,6 +30,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "planning_steps": (0, math.inf, True),
     "exploration_bonus": (0.0, math.inf, True),
     "model_samples": (1, math.inf, True),
+    "bins": (1, math.inf, True),
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "exploration": get_args(ExplorationMethod),
@@ -55,6 +56,9 @@ class TabularConfig:
     action_masks: ActionMasks = "auto"
     """Whose masks forbid actions: the model's, or info's where no model is known (auto); info's in
     any case, so that the environment is stepped (always); only the model's (never)."""
+    bins: int | tuple[int, ...] = 10
+    """Bins into which each dimension of continuous observations is cut, or one number for each;
+    of no effect where observations are finite."""
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES)

@@ -33,6 +33,7 @@ from ..configuration import config_from_json, config_to_json
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
 from ..space_json import space_from_json, space_to_json
+from .bins import BinIndex
 from .checkpoint import (
     FORMAT,
     fill_arrays,
@@ -50,7 +51,13 @@ from .memory import (
     with_room_for,
 )
 from .model_choice import ModelChoice, choose_model
-from .observations import action_index, batch_of_states, mask_of_batch
+from .observations import (
+    ObservationIndex,
+    action_index,
+    batch_of_states,
+    mask_of_batch,
+    observation_index,
+)
 from .random_stream import random_stream
 from .stepped_interaction import SteppedInteraction
 from .vector_interaction import VectorInteraction
@@ -66,9 +73,11 @@ class AbstractTabularAgent(AbstractLearner):
     """A learner whose values are tables. Algorithms implement the abstract members.
 
     Args:
-        env: The environment to learn in: an id, a spec or an environment whose observation and
-            action spaces are finite. Also a vector environment, whose copies are stepped together
-            and learnt from in turn; a step of one copy counts as one.
+        env: The environment to learn in: an id, a spec or an environment whose actions are finite,
+            and whose observations are or form a Box. Each dimension of a Box is cut into equal
+            bins between its bounds, or CartPole's known ones; the agent is still shown, and
+            predicts from, the observations themselves. Also a vector environment, whose copies are
+            stepped together and learnt from in turn; a step of one copy counts as one.
         seed: Seeds everything random here and, in the first reset, the environment; None draws a
             seed, which is kept in ``agent.seed``.
         simulator: ``compiled`` learns on a simulation of the environment's model, ``stepped`` by
@@ -79,8 +88,9 @@ class AbstractTabularAgent(AbstractLearner):
         simulator: Which of the two is used; None for an agent loaded without an environment.
 
     Raises:
-        ValueError: A space is not finite, a hyper-parameter is out of range, or ``compiled`` was
-            asked for and the model is not known.
+        ValueError: The actions are not finite, the observations neither finite nor a Box, a Box
+            has an infinite bound or too many bins for a table, a hyper-parameter is out of range,
+            or ``compiled`` was asked for and the model is not known.
         TypeError: A hyper-parameter is unknown.
     """
 
@@ -100,7 +110,12 @@ class AbstractTabularAgent(AbstractLearner):
     ) -> None:
         config = build_config(type(self), hyperparameters)
         made = env if isinstance(env, VectorEnv) else make_env(env)
-        self._set_up(made, *spaces_of(made), config, seed, simulator)
+        observation_space, action_space = spaces_of(made)
+        actions = action_index(action_space)
+        observations = observation_index(
+            observation_space, bins=config.bins, num_actions=actions.num_states
+        )
+        self._set_up(made, observations, actions, config, seed, simulator)
 
     # ---- what an algorithm implements -----------------------------------------------------------
 
@@ -195,7 +210,7 @@ class AbstractTabularAgent(AbstractLearner):
 
     @property
     def num_states(self) -> int:
-        """S, the number of observations."""
+        """S, the number of observations, or of the bins of continuous ones."""
         return self._observations.num_states
 
     @property
@@ -262,6 +277,8 @@ class AbstractTabularAgent(AbstractLearner):
             "interaction": header,
             "versions": package_versions(),
         }
+        if isinstance(self._observations, BinIndex):
+            content["bounds"] = self._observations.to_json()
         write_arrays(path, arrays, content)
 
     @classmethod
@@ -282,6 +299,13 @@ class AbstractTabularAgent(AbstractLearner):
             observation_space = space_from_json(header["observation_space"])
             action_space = space_from_json(header["action_space"])
             simulator, seed = header["simulator"], checked_seed(header["seed"])
+            actions = action_index(action_space)
+            observations = observation_index(
+                observation_space,
+                bins=config.bins,
+                num_actions=actions.num_states,
+                bounds=header.get("bounds"),
+            )
         made = env if env is None or isinstance(env, VectorEnv) else make_env(env)
         if made is not None:
             found = spaces_of(made)
@@ -289,7 +313,7 @@ class AbstractTabularAgent(AbstractLearner):
             check_same_space("action", action_space, found[1])
         how: Any = "stepped" if isinstance(made, VectorEnv) else simulator
         agent = cls.__new__(cls)
-        agent._set_up(made, observation_space, action_space, config, seed, how)
+        agent._set_up(made, observations, actions, config, seed, how)
         with damage_in(path):
             agent._restore(arrays, header)
         return agent
@@ -299,16 +323,15 @@ class AbstractTabularAgent(AbstractLearner):
     def _set_up(
         self,
         env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | None,
-        observation_space: spaces.Space[Any],
-        action_space: spaces.Space[Any],
+        observations: ObservationIndex,
+        actions: StateIndex,
         config: Any,
         seed: int | None,
         simulator: Simulator,
     ) -> None:
         self.env = env
-        self.observation_space, self.action_space = observation_space, action_space
-        self._observations = StateIndex(observation_space)
-        self._actions = action_index(action_space)
+        self.observation_space, self.action_space = observations.space, actions.space
+        self._observations, self._actions = observations, actions
         self.config = config
         self.seed = checked_seed(seed)
         self.environment_restored = True

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ...envs.environments import step_cap
 from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
+from .bins import BinIndex
+from .observations import ObservationIndex
 
 __all__ = ["ModelChoice", "choose_model"]
 
@@ -43,7 +45,7 @@ def choose_model(
     simulator: str,
     *,
     action_masks: str,
-    observations: StateIndex,
+    observations: ObservationIndex,
     actions: StateIndex,
 ) -> ModelChoice:
     """Decide between simulating and stepping; a vector environment is stepped, whatever its model.
@@ -67,10 +69,13 @@ def choose_model(
         raise ValueError(f"expected simulator as auto, compiled or stepped, got {simulator!r}")
     obstacle = _obstacle(env, action_masks == "always")
     mdp: TabularMDP | None = None
-    try:
-        mdp = replace(TabularMDP.from_env(env), max_episode_steps=step_cap(env))
-    except ValueError as error:
-        obstacle = obstacle or str(error)
+    if isinstance(observations, BinIndex):
+        obstacle = obstacle or "no model knows the bins of its continuous observations"
+    else:
+        try:
+            mdp = replace(TabularMDP.from_env(env), max_episode_steps=step_cap(env))
+        except ValueError as error:
+            obstacle = obstacle or str(error)
     if mdp is not None and not _fits(mdp, observations, actions):
         obstacle = f"{mdp} does not fit {env.observation_space} and {env.action_space}"
         mdp = None
@@ -94,7 +99,7 @@ def choose_model(
 
 
 def _choose_for_copies(
-    simulator: str, action_masks: str, observations: StateIndex, actions: StateIndex
+    simulator: str, action_masks: str, observations: ObservationIndex, actions: StateIndex
 ) -> ModelChoice:
     if simulator not in ("auto", "stepped"):
         raise ValueError(
@@ -138,7 +143,7 @@ def _overridden(env_type: type) -> str:
     return ""
 
 
-def _fits(mdp: TabularMDP, observations: StateIndex, actions: StateIndex) -> bool:
+def _fits(mdp: TabularMDP, observations: ObservationIndex, actions: StateIndex) -> bool:
     return (
         mdp.num_actions == actions.num_states and mdp.num_observations <= observations.num_states
     )

@@ -1,34 +1,72 @@
-"""Observations as rows of a table: one or many, of any finite space."""
+"""Observations as rows of a table: one or many, of any finite space or cut into bins."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ...envs.state_index import StateIndex
+from .bins import BinIndex, check_table
 
-__all__ = ["action_index", "batch_of_states", "mask_of_batch"]
+__all__ = [
+    "ObservationIndex",
+    "action_index",
+    "batch_of_states",
+    "mask_of_batch",
+    "observation_index",
+]
+
+ObservationIndex: TypeAlias = StateIndex | BinIndex
 
 
-def batch_of_states(observations: StateIndex, observation: Any) -> tuple[NDArray[np.int64], bool]:
+def observation_index(
+    space: spaces.Space[Any],
+    *,
+    bins: int | Sequence[int],
+    num_actions: int,
+    bounds: Mapping[str, Any] | None = None,
+) -> ObservationIndex:
+    """The numbering of an observation space: of its elements, or of its bins if it is a Box.
+
+    Args:
+        space: Of one observation.
+        bins: Of each dimension of a Box.
+        num_actions: A.
+        bounds: Between which a Box was cut, as `BinIndex.to_json` gives them; None chooses them.
+
+    Raises:
+        ValueError: The space is neither finite nor a Box, a Box has an infinite bound, or its
+            bins are too many for a table.
+    """
+    if not isinstance(space, spaces.Box):
+        return StateIndex(space)
+    if bounds is None:
+        index = BinIndex(space, bins)
+    else:
+        index = BinIndex.from_json(space, bins, bounds)
+    check_table(index, num_actions)
+    return index
+
+
+def batch_of_states(
+    observations: ObservationIndex, observation: Any
+) -> tuple[NDArray[np.int64], bool]:
     """The (B,) numbers of one observation or of a batch, and whether it was a batch.
 
     Raises:
         ValueError: An observation is outside the space.
     """
+    if isinstance(observations, BinIndex):
+        return _bins_of(observations, observation)
     if not _is_batch(observations.space, observation):
         if not _contains(observations.space, observation):
             raise ValueError(f"expected an observation of {observations.space}, got {observation}")
         return np.array([observations.encode(observation)], dtype=np.int64), False
-    outside = np.flatnonzero(~_inside(observations.space, observation))
-    if len(outside):
-        raise ValueError(
-            f"expected observations of {observations.space}, got one outside it at place "
-            f"{outside[0]} of the batch"
-        )
+    _refuse_any(~_inside(observations.space, observation), observations.space)
     return observations.encode_batch(observation), True
 
 
@@ -58,6 +96,26 @@ def action_index(space: spaces.Space[Any]) -> StateIndex:
         raise ValueError(
             f"expected a finite action space, got {space}: tables hold one value for each action"
         ) from error
+
+
+def _bins_of(observations: BinIndex, observation: Any) -> tuple[NDArray[np.int64], bool]:
+    if not _is_batch(observations.space, observation):
+        state = observations.encode(observation)
+        if state < 0:
+            raise ValueError(f"expected an observation of {observations.space}, got {observation}")
+        return np.array([state], dtype=np.int64), False
+    states = observations.encode_batch(observation)
+    _refuse_any(states < 0, observations.space)
+    return states, True
+
+
+def _refuse_any(is_outside: NDArray[np.bool_], space: spaces.Space[Any]) -> None:
+    outside = np.flatnonzero(is_outside)
+    if len(outside):
+        raise ValueError(
+            f"expected observations of {space}, got one outside it at place {outside[0]} of the "
+            "batch"
+        )
 
 
 def _is_batch(space: spaces.Space[Any], observation: Any) -> bool:

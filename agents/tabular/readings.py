@@ -15,7 +15,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from ...envs.state_index import StateIndex
+from .bins import BinIndex
+from .observations import ObservationIndex
 
 __all__ = ["Readings", "number"]
 
@@ -37,7 +38,7 @@ class Readings:
     def __init__(
         self,
         space: gymnasium.Space[Any],
-        observations: StateIndex,
+        observations: ObservationIndex,
         *,
         allowed: NDArray[np.bool_],
         clock: NDArray[np.int64],
@@ -114,7 +115,9 @@ def number(reward: Any) -> float:
         return math.nan
 
 
-def _encoder(space: gymnasium.Space[Any], observations: StateIndex) -> Callable[[Any], int]:
+def _encoder(space: gymnasium.Space[Any], observations: ObservationIndex) -> Callable[[Any], int]:
+    if isinstance(observations, BinIndex):
+        return observations.encode
     if isinstance(space, spaces.Discrete):
         start, size = int(space.start), int(space.n)
 

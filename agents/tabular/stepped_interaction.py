@@ -16,6 +16,7 @@ from ...envs.state_index import StateIndex
 from ..episodes import FinishedEpisodes
 from ..learning_session import Step
 from .interaction import AbstractInteraction, Kernels
+from .observations import ObservationIndex
 from .readings import Readings, number
 
 __all__ = ["SteppedInteraction"]
@@ -46,7 +47,7 @@ class SteppedInteraction(AbstractInteraction):
         env: gymnasium.Env[Any, Any],
         kernels: Kernels,
         *,
-        observations: StateIndex,
+        observations: ObservationIndex,
         actions: StateIndex,
         seed: int,
         allowed: NDArray[np.bool_],

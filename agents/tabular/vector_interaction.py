@@ -23,8 +23,9 @@ from ...envs.vector_environment_state import capture_vector, moment_of_copies, r
 from ..episodes import FinishedEpisodes
 from ..learning_session import Step
 from ..vector_steps import VectorSteps, VectorTransitions, info_of_copy
+from .bins import BinIndex
 from .interaction import AbstractInteraction, Kernels
-from .observations import batch_of_states
+from .observations import ObservationIndex, batch_of_states
 from .readings import Readings
 
 __all__ = ["VectorInteraction"]
@@ -71,7 +72,7 @@ class VectorInteraction(AbstractInteraction):
         env: VectorEnv[Any, Any, Any],
         kernels: Kernels,
         *,
-        observations: StateIndex,
+        observations: ObservationIndex,
         actions: StateIndex,
         seed: int,
         allowed: NDArray[np.bool_],
@@ -127,7 +128,7 @@ class VectorInteraction(AbstractInteraction):
         assert self._last >= 0, "there was no step yet"
         copy, copies = self._last, self._copies
         return Step(
-            observation=self._observations.decode(int(copies["next_states"][copy])),
+            observation=self._observation(copy),
             action=self._actions[self._taken_action],
             reward=float(copies["rewards"][copy]),
             terminated=bool(copies["terminated"][copy]),
@@ -226,6 +227,12 @@ class VectorInteraction(AbstractInteraction):
         )
 
     # ---- inside ---------------------------------------------------------------------------------
+
+    def _observation(self, copy: int) -> Any:
+        """Where a copy's step led to; of a continuous one from before a checkpoint, its bin."""
+        if isinstance(self._observations, BinIndex) and self._transitions is not None:
+            return np.array(self._transitions.next_observations[copy])
+        return self._observations.decode(int(self._copies["next_states"][copy]))
 
     def _begin_all(self, begin: Callable[..., Any], memories: Sequence[Any]) -> None:
         observations, infos = self._steps.reset(self._seed)

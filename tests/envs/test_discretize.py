@@ -3,8 +3,9 @@
 import gymnasium
 import numpy as np
 import pytest
-from gymagine.envs.discretize import discretize
+from gymagine.envs.discretize import default_bounds, discretize
 from gymagine.envs.state_index import StateIndex
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import DiscretizeObservation, RecordEpisodeStatistics
 
@@ -46,6 +47,24 @@ def test_cartpole_bounds():
     np.testing.assert_allclose(inner.low, -inner.high)
     assert env.observation(np.array([9, 9, 9, 9], dtype=np.float32)).tolist() == [2, 3, 4, 5]
     assert env.observation(np.array([-9, -9, -9, -9], dtype=np.float32)).tolist() == [0, 0, 0, 0]
+
+
+def test_cartpoles_are_known_by_their_space():
+    subclass = type("Shaped", (CartPoleEnv,), {})()
+    assert subclass.spec is None
+    low, high = default_bounds(subclass.observation_space)
+    np.testing.assert_allclose(high, [2.4, 3.0, 0.2095, 3.5], rtol=1e-6)
+    np.testing.assert_allclose(low, -high)
+    endless = gymnasium.spaces.Box(-np.finfo(np.float32).max, 1, (2,))
+    with pytest.raises(ValueError, match="expected finite bounds"):
+        default_bounds(endless)
+
+
+def test_pictures_are_no_table():
+    # the number of bins has more digits than Python prints
+    picture = gymnasium.spaces.Box(0, 255, (210, 160, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"about 10\^100800, .* not for pictures"):
+        discretize(Observing(picture, picture.low))
 
 
 def test_own_bounds_come_first():
@@ -145,7 +164,6 @@ def test_bad_arguments():
         discretize("MountainCar-v0", low=0.0)
     with pytest.raises(ValueError, match="low < high"):
         discretize("MountainCar-v0", low=1.0, high=[2.0, 1.0])
-    unknown = gymnasium.make("CartPole-v1").unwrapped
-    unknown.spec = None
-    with pytest.raises(ValueError, match=r"give low=\[...\] and high=\[...\] of shape \(4,\)"):
+    unknown = gymnasium.wrappers.NormalizeObservation(gymnasium.make("CartPole-v1"))
+    with pytest.raises(ValueError, match=r"low=\[...\], high=\[...\]\) bounds of shape \(4,\)"):
         discretize(unknown)

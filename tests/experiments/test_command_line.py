@@ -113,7 +113,7 @@ def test_list_shows_every_name(capsys):
         (["train", "q-lerning", "FrozenLake-v1"], "did you mean q-learning?"),
         (["train", "q-learning", "FrozenLak-v1"], "did you mean FrozenLake-v1?"),
         (["train", "q-learning", "FrozenLake-v1", "--env-options", "slippery=1"], "'slippery'"),
-        (["train", "q-learning", "CartPole-v1"], "discretize"),
+        (["train", "q-learning", "CartPole-v1", "--bins", "3", "3"], "bins of at least 1 for 4"),
         (["train", "q-learning", "FrozenLake-v1", "--steps", "0"], "total_timesteps"),
         (["train", "q-learning", "FrozenLake-v1", "--seeds", "0"], "expected seeds of at least 1"),
         (["train", "--resume", "nowhere"], "expected a run at nowhere"),
@@ -361,7 +361,7 @@ def test_compare_without_a_finished_run_exits_2(capsys, tmp_path):
     assert main([*words, "--jobs", "1", "--folder", str(tmp_path), "--no-progress-bar"]) == 2
     captured = capsys.readouterr()
     assert "0/1" in captured.out and (tmp_path / "Pendulum-v1" / "report.md").is_file()
-    assert captured.err.startswith("gymagine: error: no run finished; expected a finite space")
+    assert captured.err.startswith("gymagine: error: no run finished; expected a finite action")
     assert captured.err.count("\n") == 1
 
 

@@ -3,7 +3,10 @@
 import inspect
 
 import pytest
+import torch
 from gymagine.agents.deep import policy_distributions
+
+torch.set_num_threads(1)  # a second one makes small networks slow while another test uses the core
 
 
 @pytest.fixture

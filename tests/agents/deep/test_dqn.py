@@ -18,13 +18,10 @@ SWITCHES = {
     "noisy": {"noisy": True},
     "rainbow": {"rainbow": True, "v_min": -2.0, "v_max": 2.0},
 }
-# the two that hold all the code are tried in the fast suite, each switch alone in the whole
+# in the whole suite each switch is tried alone, and all together
 switches = pytest.mark.parametrize(
     "switches",
-    [
-        name if name in ("plain", "rainbow") else pytest.param(name, marks=pytest.mark.slow)
-        for name in SWITCHES
-    ],
+    [name if name == "plain" else pytest.param(name, marks=pytest.mark.slow) for name in SWITCHES],
 )
 SMALL = {
     "learning_rate": 3e-3,

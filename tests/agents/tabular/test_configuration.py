@@ -35,6 +35,11 @@ from gymagine.agents.tabular.sarsa_lambda import SARSALambdaConfig
         (DynaQConfig, "planning_steps", -1),
         (DynaQConfig, "exploration_bonus", -0.1),
         (DynaQConfig, "model_samples", 0),
+        (QLearningConfig, "bins", 0),
+        (QLearningConfig, "bins", 2.5),
+        (QLearningConfig, "bins", "ten"),
+        (QLearningConfig, "bins", (3, 0)),
+        (QLearningConfig, "bins", (3, None)),
         (MonteCarloConfig, "visits", "last"),
         (MonteCarloConfig, "exploring_starts", 1),
     ],
@@ -63,6 +68,16 @@ def test_texts_become_schedules_and_come_back_from_json():
     text = json.dumps(config_to_json(config))
     assert config_from_json(QLearningConfig, json.loads(text)) == config
     assert json.loads(text)["exploration_rate"] == "linear:1.0:0.05:10000"
+
+
+def test_bins_are_one_number_or_several():
+    for given, bins in ((8, 8), (np.int64(8), 8), ([1, 6], (1, 6)), ((3,), (3,))):
+        config = QLearningConfig(bins=given)
+        assert config.bins == bins
+        assert (
+            config_from_json(QLearningConfig, json.loads(json.dumps(config_to_json(config))))
+            == config
+        )
 
 
 def test_numbers_of_numpy_become_pythons():

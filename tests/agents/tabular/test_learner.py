@@ -58,9 +58,10 @@ class Scripted(gymnasium.Env):
 # ---- spaces -----------------------------------------------------------------------------------
 
 
-def test_continuous_observations_are_refused_with_the_wrapper_that_helps(make_learner):
+def test_unbounded_observations_are_refused_with_the_wrapper_that_helps(make_learner):
+    env = gymnasium.wrappers.NormalizeObservation(gymnasium.make("CartPole-v1"))
     with pytest.raises(ValueError, match=r"gymagine\.envs\.discretize"):
-        make_learner("CartPole-v1")
+        make_learner(env)
 
 
 def test_continuous_actions_are_refused(make_learner):

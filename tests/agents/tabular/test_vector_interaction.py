@@ -254,9 +254,9 @@ def test_mistakes(tmp_path):
         QLearning(env, simulator="compiled")
     with pytest.raises(ValueError, match="to be simulated from exploring starts"):
         tabular.MonteCarlo(env, exploring_starts=True)
-    cartpoles = gymnasium.make_vec("CartPole-v1", 2)
-    with pytest.raises(ValueError, match="Box"):
-        QLearning(cartpoles)
+    pendulums = gymnasium.make_vec("Pendulum-v1", 2)
+    with pytest.raises(ValueError, match="finite action space, got Box"):
+        QLearning(pendulums)
     QLearning(env, seed=0).learn(30).save(tmp_path / "agent")
     with pytest.raises(ValueError, match="observation space"):
         QLearning.load(tmp_path / "agent", env=gymnasium.make_vec("Taxi-v4", 2))

@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check fast-test format bench wheel-test clean help
+.PHONY: demo test lint check fast-test format bench wheel-test clean help
 
 help:  ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,12 +19,13 @@ test: $(INSTALLED)  ## the whole test suite
 fast-test: $(INSTALLED)
 	$(RUN)/pytest -n 2 --dist worksteal -m "not slow"
 
-check: $(INSTALLED)  ## lint, format, types, layers, fast tests
+lint: $(INSTALLED)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/pytest -q tests/test_tree.py
-	$(MAKE) fast-test
+
+check: lint fast-test  ## lint, format, types, layers, fast tests
 
 format: $(INSTALLED)
 	$(RUN)/ruff check --fix .

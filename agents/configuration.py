@@ -84,12 +84,13 @@ def _check(
         if value not in choices[name]:
             raise ValueError(f"expected {name} as one of {choices[name]}, got {value!r}")
         return
-    if annotation == "bool":
-        if not isinstance(value, bool):
-            raise ValueError(f"expected {name} as True or False, got {value!r}")
-        return
     if value is None and "None" in annotation:
         return
+    for kind, what, type_ in (("bool", "True or False", bool), ("str", "text", str)):
+        if annotation.startswith(kind):
+            if not isinstance(value, type_):
+                raise ValueError(f"expected {name} as {what}, got {value!r}")
+            return
     if annotation.startswith("tuple") or ("tuple" in annotation and isinstance(value, tuple)):
         if not isinstance(value, tuple):
             raise ValueError(f"expected {name} as a tuple of integers, got {value!r}")

@@ -69,6 +69,9 @@ class DQNConfig:
     """Of the temporal-difference errors."""
     buffer_size: int = 1_000_000
     """Transitions that are remembered."""
+    replay_folder: str | None = None
+    """Where observations are kept in files, for a memory larger than the machine's; an agent's own
+    folder, which a checkpoint counts on. None keeps them in memory."""
     batch_size: int = 32
     """Transitions in an update."""
     learning_starts: int = 100

@@ -137,6 +137,7 @@ class DQN(AbstractDeepAgent):
                 frame_stack=config.frame_stack,
                 masks=masks,
                 priority_exponent=config.priority_exponent if config.prioritised else None,
+                folder=config.replay_folder,
             )
 
         rates = torch.tensor(settings.learning_rates)

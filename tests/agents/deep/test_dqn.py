@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from gymagine.agents.deep.dqn import DQN
+from gymagine.agents.deep.population import Population
 from gymagine.envs import probes
 from gymagine.storage import read_arrays
 
@@ -113,6 +114,21 @@ def test_resuming_leaves_the_same_bytes(switches, tmp_path):
     assert whole_header == other_header
 
 
+def test_a_memory_in_files(tmp_path):
+    settings = SMALL | {"prioritised": True, "buffer_size": 300}
+    in_files = {"replay_folder": str(tmp_path / "replay")}
+    plain = DQN("CartPole-v1", seed=0, **settings).learn(500)
+    agent = DQN("CartPole-v1", seed=0, **settings, **in_files).learn(250)
+    agent.save(tmp_path / "agent")
+    assert sum(file.stat().st_size for file in (tmp_path / "replay").iterdir()) > 300 * 16
+    agent = DQN.load(tmp_path / "agent", env="CartPole-v1").learn(250)
+    seen = np.ones((3, 4), dtype=np.float32)
+    np.testing.assert_array_equal(agent.action_values(seen), plain.action_values(seen))
+    np.testing.assert_array_equal(agent.episode_returns, plain.episode_returns)
+    with pytest.raises(ValueError, match="replay_folder=None in a population"):
+        Population(DQN, "CartPole-v1", seeds=2, **in_files)
+
+
 def test_equal_seeds_learn_the_same():
     one, same, other = (DQN("CartPole-v1", seed=s, **SMALL).learn(300) for s in (0, 0, 1))
     seen = np.zeros(4, dtype=np.float32)
@@ -165,8 +181,11 @@ def test_what_was_learnt_stays_and_nothing_false_is_remembered(mood, error, mess
     with pytest.raises(error, match=message):
         agent.learn(1_000)
     assert agent.num_timesteps == 149
+    assert agent.num_episodes > 0
     agent.save(tmp_path / "agent")
-    assert DQN.load(tmp_path / "agent").num_timesteps == 149
+    loaded = DQN.load(tmp_path / "agent")
+    assert loaded.num_timesteps == 149
+    assert loaded.num_episodes == agent.num_episodes
     agent.learn(300)
     assert agent.num_timesteps == 449
     assert agent.episode_returns.sum() == agent.episode_lengths.sum() < 449
@@ -174,6 +193,35 @@ def test_what_was_learnt_stays_and_nothing_false_is_remembered(mood, error, mess
     before, after = drawn.observations[0][0].numpy(), drawn.next_observations[0][0].numpy()
     # a cart moves by its speed: no transition joins two episodes
     np.testing.assert_allclose(after[:, 0], before[:, 0] + 0.02 * before[:, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"num_envs": 64}, {"learning_starts": 0, "train_freq": 1}])
+def test_the_first_update_waits_for_the_first_return(settings):
+    """64 copies have taken 128 steps, which are past 100, before any has taken three."""
+    agent = DQN("CartPole-v1", seed=0, **SMALL | {"n_step": 3} | settings).learn(256)
+    assert agent.learners.num_updates > 0
+
+
+@pytest.mark.parametrize(("num_envs", "updates"), [(1, 10), (8, 10), (64, 14)])
+def test_no_update_for_steps_before_learning_starts(num_envs, updates):
+    """Steps 102, 104, ..., 120; with 64 copies those up to 128, which is 14 of them."""
+    agent = DQN("CartPole-v1", seed=0, **SMALL, num_envs=num_envs).learn(120)
+    assert agent.learners.num_updates == updates
+
+
+def test_the_target_follows_as_fast_with_several_copies():
+    """Where the network stands still, k moves by tau leave (1 - tau)^k of the way."""
+    left = []
+    for num_envs in (1, 8):
+        settings = {"learning_starts": 1_000, "target_update_interval": 1, "tau": 0.1}
+        agent = DQN("CartPole-v1", seed=0, **SMALL | settings, num_envs=num_envs)
+        update = agent.learners.update
+        before = update.targets["trunk.layers.0.weight"].clone()
+        update.parameters["trunk.layers.0.weight"].add_(1.0)
+        agent.learn(16)
+        moved = update.targets["trunk.layers.0.weight"] - before
+        left.append(1 - float(moved.mean()))
+    assert left == pytest.approx([0.9**16] * 2, abs=1e-5)
 
 
 def test_mistakes():

@@ -26,9 +26,9 @@ class AgentEntry:
 
     Attributes:
         name: What the command line calls it.
-        kind: ``planner`` (needs the model), ``learner`` (learns to act), ``prediction`` (learns
-            the values of a given policy), ``control`` (does not learn; to compare with) or
-            ``peer`` (from another library).
+        kind: ``planner`` (needs the model), ``learner`` (learns to act, in tables), ``deep`` (the
+            same in networks), ``prediction`` (learns the values of a given policy), ``control``
+            (does not learn; to compare with) or ``peer`` (from another library).
         target: ``module:Class``, or ``module:Algorithm`` of the other library for a peer.
         summary: One line.
     """
@@ -45,6 +45,10 @@ def _planner(name: str, target: str, summary: str) -> AgentEntry:
 
 def _learner(name: str, target: str, summary: str, kind: str = "learner") -> AgentEntry:
     return AgentEntry(name, kind, f"gymagine.agents.tabular.{target}", summary)
+
+
+def _deep(name: str, target: str, summary: str) -> AgentEntry:
+    return AgentEntry(name, "deep", f"gymagine.agents.deep.{target}", summary)
 
 
 def _peer(name: str, target: str, summary: str) -> AgentEntry:
@@ -114,19 +118,13 @@ _LEARNERS = (
 )
 
 _DEEP = (
-    AgentEntry(
-        "dqn",
-        "learner",
-        "gymagine.agents.deep.dqn:DQN",
-        "deep Q-learning, with the six switches of Rainbow",
-    ),
-    AgentEntry(
+    _deep("dqn", "dqn:DQN", "deep Q-learning, with the six switches of Rainbow"),
+    _deep(
         "reinforce",
-        "learner",
-        "gymagine.agents.deep.reinforce:REINFORCE",
+        "reinforce:REINFORCE",
         "policy gradient from whole episodes, with a learned baseline",
     ),
-    AgentEntry("a2c", "learner", "gymagine.agents.deep.a2c:A2C", "advantage actor-critic"),
+    _deep("a2c", "a2c:A2C", "advantage actor-critic, with generalised advantages"),
 )
 
 _CONTROLS = (

@@ -15,6 +15,7 @@ import numpy as np
 from ..agents.agent import AbstractAgent
 from ..agents.tabular.prediction import AbstractPrediction
 from .environment_names import EnvironmentName
+from .episode_video import EpisodeVideo
 from .evaluation import evaluate, step_cap
 from .exact_evaluation import affordable, exact_length, exact_return, known_model, policy_table
 from .records import EvaluationPoint, RunSettings
@@ -95,6 +96,10 @@ class Evaluator:
             exact_return=exact,
             train_seconds=train_seconds,
         )
+
+    def video(self) -> EpisodeVideo:
+        """What films episodes in an environment of the kind that evaluates."""
+        return EpisodeVideo(self._source, max_steps=self.max_steps)
 
     def _exactly(self, agent: AbstractAgent, model: Any) -> tuple[float | None, float | None]:
         policy = policy_table(agent, model, self._env, horizon=self.max_steps)

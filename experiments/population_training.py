@@ -63,6 +63,7 @@ def train_population(
     max_steps: int | None = None,
     folder: str | os.PathLike[str] = "runs",
     evaluation_env: gymnasium.Env[Any, Any] | None = None,
+    video: bool = False,
     progress_bar: bool = False,
     console: bool = False,
     **hyperparameters: Any,
@@ -84,6 +85,7 @@ def train_population(
         max_steps: Cap on the steps of an evaluation episode.
         folder: Where runs are kept.
         evaluation_env: Where to evaluate; None is another environment of the same kind.
+        video: Show an episode of each trained member in TensorBoard, as in `train`.
         progress_bar: Show a bar over the steps of all members.
         console: Print the tables of the first member's logger.
         hyperparameters: Of all members.
@@ -132,9 +134,13 @@ def train_population(
         for seed, values in zip(seeds, own, strict=True)
     ]
     prepared = prepare_population(of_members, make=make, evaluation_env=evaluation_env)
+    if video:
+        prepared.evaluators[0].video().check()
     folders = [new_run_folder(folder, member) for member in of_members]
     place = new_folder(folders[0].parent, f"population-{seeds[0]}-{seeds[-1]}")
-    return begin_population(prepared, place, folders, progress_bar=progress_bar, console=console)
+    return begin_population(
+        prepared, place, folders, video=video, progress_bar=progress_bar, console=console
+    )
 
 
 def resume_population(
@@ -239,6 +245,7 @@ def begin_population(
     folder: Path,
     member_folders: Sequence[Path],
     *,
+    video: bool = False,
     progress_bar: bool = False,
     console: bool = False,
 ) -> tuple[TrainResult, ...]:
@@ -248,11 +255,11 @@ def begin_population(
         prepared.settings, prepared.population.members, member_folders, strict=True
     ):
         population = {"population": Path(os.path.relpath(folder, place)).as_posix()}
-        facts = {**agent_facts(agent, settings), **population}
+        facts = {**agent_facts(agent, settings), "video": video, **population}
         members.append(RunRecord.create(place, settings, facts))
     record = PopulationRecord.create(folder, members)
     runs = [
-        RunBeginning(member, evaluator)
+        RunBeginning(member, evaluator, video=evaluator.video() if video else None)
         for member, evaluator in zip(members, prepared.evaluators, strict=True)
     ]
     trainee = PopulationTrainee(prepared.population, record, prepared.make)
@@ -281,7 +288,7 @@ def continue_population(
         population, maker = prepared.population, prepared.make
         evaluators, points = list(prepared.evaluators), [[] for _ in members]
     runs = [
-        RunBeginning(member, evaluator, past)
+        RunBeginning(member, evaluator, past, evaluator.video() if member.has_video else None)
         for member, evaluator, past in zip(members, evaluators, points, strict=True)
     ]
     if record.status == "finished" and population.num_timesteps >= settings[0].total_timesteps:

@@ -21,6 +21,8 @@ from .trainees import AbstractTrainee
 if TYPE_CHECKING:
     from stable_baselines3.common.logger import Logger
 
+    from .episode_video import EpisodeVideo
+
 __all__ = ["RunBeginning", "TrainResult", "run_session"]
 
 
@@ -49,11 +51,13 @@ class RunBeginning:
         record: Its folder.
         evaluator: Asks how good its agent is.
         points: Its evaluations so far.
+        video: Films an episode in the end, or None.
     """
 
     record: RunRecord
     evaluator: Evaluator
     points: list[EvaluationPoint] = field(default_factory=list)
+    video: EpisodeVideo | None = None
 
 
 def run_session(
@@ -101,6 +105,7 @@ def run_session(
                 points=run.points,
                 first_step=trainee.num_timesteps,
                 first_seconds=seconds,
+                video=run.video,
             )
             recordings.append(recording)
         on_progress = stack.enter_context(
@@ -129,4 +134,4 @@ def _record_hyperparameters(logger: Logger, record: RunRecord) -> None:
         "seed": record.settings.seed,
         **record.config["hyperparameters"],
     }
-    record_hyperparameters(logger, shown, ("eval/mean_reward", "eval/mean_ep_length"))
+    record_hyperparameters(logger, shown)

@@ -256,6 +256,11 @@ class RunRecord:
         return self.settings.environment
 
     @property
+    def has_video(self) -> bool:
+        """Whether an episode is filmed once the run is finished."""
+        return bool(self.config.get("video", False))
+
+    @property
     def checkpoint(self) -> Path:
         """The agent's file; it exists from the first checkpoint on."""
         return self.folder / "checkpoint" / "agent.safetensors"

@@ -14,14 +14,14 @@ import io
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from stable_baselines3.common.logger import (
-    HParam,
     HumanOutputFormat,
     KVWriter,
     Logger,
@@ -30,7 +30,19 @@ from stable_baselines3.common.logger import (
 
 from ..storage import write_text
 
-__all__ = ["MetricsFile", "open_logger", "read_rows", "record_hyperparameters", "run_logger"]
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import FileWriter
+
+    from .episode_video import Film
+
+__all__ = [
+    "MetricsFile",
+    "open_logger",
+    "read_rows",
+    "record_film",
+    "record_hyperparameters",
+    "run_logger",
+]
 
 _STEP = "time/total_timesteps"
 
@@ -154,24 +166,60 @@ def run_logger(
         threading.excepthook = before
 
 
-def record_hyperparameters(
-    logger: Logger, hyperparameters: Mapping[str, Any], metrics: tuple[str, ...]
-) -> None:
-    """Put a run on TensorBoard's HParams page.
+def record_hyperparameters(logger: Logger, hyperparameters: Mapping[str, Any]) -> None:
+    """Put a run on TensorBoard's HParams page, beside the last values of its scalars.
+
+    Only the session is written, not the definition of an experiment that Stable-Baselines3's and
+    PyTorch's loggers write with each run: of several TensorBoard takes the first, and shows no
+    columns of agents that have other hyper-parameters. Without it the columns are those of all
+    runs, and those that differ between them come first.
 
     Args:
         logger: The run's.
         hyperparameters: By name; what is no number, flag or text is shown as text.
-        metrics: The tags whose last values the page shows beside them.
     """
-    shown = {
-        key: value if isinstance(value, bool | int | float | str) else str(value)
-        for key, value in hyperparameters.items()
-    }
-    entry = HParam(shown, dict.fromkeys(metrics, 0.0))
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
+
+    start = SessionStartInfo(start_time_secs=time.time())
+    for key, value in hyperparameters.items():
+        shown = start.hparams[key]
+        if isinstance(value, bool):
+            shown.bool_value = value
+        elif isinstance(value, int | float):
+            shown.number_value = value
+        else:
+            shown.string_value = _text(value)
+    about = metadata.create_summary_metadata(HParamsPluginData(session_start_info=start))
+    page = Summary(value=[Summary.Value(tag=metadata.SESSION_START_INFO_TAG, metadata=about)])
+    for writer in _event_writers(logger):
+        writer.add_summary(page)
+
+
+def record_film(logger: Logger, tag: str, film: Film, *, step: int) -> None:
+    """Put a moving picture on TensorBoard's page of images.
+
+    Args:
+        logger: The run's.
+        tag: Its title.
+        film: The picture.
+        step: Environment steps that the agent had taken.
+    """
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    image = Summary.Image(
+        width=film.width, height=film.height, colorspace=3, encoded_image_string=film.content
+    )
+    for writer in _event_writers(logger):
+        writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+
+
+def _event_writers(logger: Logger) -> Iterator[FileWriter]:
     for output in logger.output_formats:
         if isinstance(output, TensorBoardOutputFormat):
-            output.write({"hparams": entry}, {"hparams": ()}, 0)
+            writer: Any = output.writer.file_writer  # PyTorch's annotation says None only
+            yield writer
 
 
 def _event_file(folder: Path, resumed_at: int | None) -> TensorBoardOutputFormat:
@@ -188,6 +236,10 @@ def _lines(rows: list[dict[str, int | float]], columns: list[str]) -> str:
     text = io.StringIO()
     csv.DictWriter(text, columns, restval="", lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _number(key: str, text: str) -> int | float:

@@ -91,6 +91,8 @@ class TrainingSession:
         """
         try:
             finished = self._drive(interrupted)
+            if finished:
+                self._film()
         except KeyboardInterrupt:  # a second Ctrl-C: the agent may be in the middle of a step
             self._set_status("interrupted")
             raise
@@ -194,6 +196,11 @@ class TrainingSession:
             for recording, agent in zip(self._recordings, agents, strict=True)
         ]
         self.report(statistics.fmean(point.score for point in points))
+
+    def _film(self) -> None:
+        # only after the last checkpoint, whose bytes an agent that acts once more might change
+        for recording, agent in zip(self._recordings, self.trainee.agents, strict=True):
+            recording.film(agent)
 
     def _save(self) -> None:
         checkpoint = self.trainee.checkpoint

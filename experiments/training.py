@@ -55,6 +55,7 @@ def train(
     max_steps: int | None = None,
     folder: str | os.PathLike[str] = "runs",
     evaluation_env: gymnasium.Env[Any, Any] | None = None,
+    video: bool = False,
     progress_bar: bool = False,
     console: bool = False,
     **hyperparameters: Any,
@@ -78,6 +79,8 @@ def train(
         folder: Where runs are kept.
         evaluation_env: Where to evaluate; needed only where ``env`` is an object that Gymnasium
             cannot make a second time.
+        video: Show an episode of the trained agent in TensorBoard, played in an environment of
+            its own; nothing that is learnt or evaluated depends on it.
         progress_bar: Show a bar with the rate and the time left.
         console: Print every dump of the logger as a table.
         hyperparameters: Of the agent.
@@ -86,8 +89,8 @@ def train(
         The agent, the run's record and its evaluations.
 
     Raises:
-        ValueError: An argument is out of range, a name is unknown, or the agent refuses the
-            environment.
+        ValueError: An argument is out of range, a name is unknown, the agent refuses the
+            environment, or a video is asked for and the environment cannot be drawn.
         TypeError: A hyper-parameter is unknown.
         RunFailedError: The environment or the agent raised during the run; the record says why and
             the last checkpoint is kept.
@@ -117,9 +120,17 @@ def train(
         wrapped=wrapped,
     )
     learner, evaluator = prepare(agent_type, settings, made, evaluation_env)
+    if video:
+        evaluator.video().check()
     path = new_run_folder(folder, settings)
     return begin_run(
-        learner, evaluator, settings, path, progress_bar=progress_bar, console=console
+        learner,
+        evaluator,
+        settings,
+        path,
+        video=video,
+        progress_bar=progress_bar,
+        console=console,
     )
 
 
@@ -195,12 +206,14 @@ def begin_run(
     settings: RunSettings,
     folder: Path,
     *,
+    video: bool = False,
     progress_bar: bool = False,
     console: bool = False,
 ) -> TrainResult:
     """Run a new agent in an empty folder; see `train`."""
-    record = RunRecord.create(folder, settings, agent_facts(agent, settings))
-    run = RunBeginning(record, evaluator)
+    facts = {**agent_facts(agent, settings), "video": video}
+    record = RunRecord.create(folder, settings, facts)
+    run = RunBeginning(record, evaluator, video=evaluator.video() if video else None)
     trainee = AgentTrainee(agent, record)
     (result,) = run_session(
         trainee, [run], is_new=True, progress_bar=progress_bar, console=console
@@ -235,7 +248,8 @@ def continue_run(
         agent = agent_type.load(record.checkpoint, env=made)
         evaluator = Evaluator(settings, evaluation_source(settings, made, evaluation_env))
         points = record.evaluations_until(agent.num_timesteps)
-    run = RunBeginning(record, evaluator, points)
+    video = evaluator.video() if record.has_video else None
+    run = RunBeginning(record, evaluator, points, video)
     trainee = AgentTrainee(agent, record)
     (result,) = run_session(
         trainee, [run], is_new=False, progress_bar=progress_bar, console=console

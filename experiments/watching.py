@@ -18,7 +18,7 @@ from ..storage import write_whole
 from .evaluation import step_cap
 from .records import RunRecord
 
-__all__ = ["watch", "write_video"]
+__all__ = ["encode_gif", "play_episodes", "show_tables", "watch", "write_video"]
 
 _FORMATS = (".gif", ".mp4")
 
@@ -64,12 +64,12 @@ def watch(
         )
     agent = record.load_agent()
     env = record.environment.make(render_mode=mode)
-    _show_tables(env, agent)
+    show_tables(env, agent)
     returns: list[float] = []
     cap = max_steps or step_cap(env)
     seeds = [seed + episode for episode in range(num_episodes)]
     try:
-        frames = _play(env, agent, seeds, cap, returns)
+        frames = play_episodes(env, agent, seeds, cap, returns)
         if video is None:
             for _ in frames:
                 continue  # the window draws itself
@@ -99,19 +99,32 @@ def write_video(
         raise ValueError("expected at least one picture, got none")
     suffix = Path(path).suffix.lower()
     if suffix == ".gif":
-        return write_whole(path, _gif(frames, fps))
+        return write_whole(path, encode_gif(frames, fps))
     if suffix == ".mp4":
         return _write_mp4(Path(path), frames, fps)
     raise ValueError(f"expected a file ending in {' or '.join(_FORMATS)}, got {path}")
 
 
-def _play(
+def play_episodes(
     env: gymnasium.Env[Any, Any],
     agent: AbstractAgent,
     seeds: Sequence[int],
     max_steps: int,
     returns: list[float],
 ) -> Iterator[NDArray[np.uint8]]:
+    """Play episodes with an agent's greedy policy, and give what there is to see.
+
+    Args:
+        env: Draws itself, or gives pictures.
+        agent: Acts.
+        seeds: Of the episodes.
+        max_steps: Cap on the steps of each.
+        returns: The undiscounted return of each episode is appended to it.
+
+    Yields:
+        (H, W, 3) pictures, of the first observation and after every step, where ``env`` was made
+        with ``render_mode="rgb_array"``; else nothing.
+    """
     for seed in seeds:
         observation, _ = env.reset(seed=seed)
         memory, first, total = None, True, 0.0
@@ -133,14 +146,16 @@ def _picture(env: gymnasium.Env[Any, Any]) -> Iterator[NDArray[np.uint8]]:
         yield np.asarray(env.render(), dtype=np.uint8)
 
 
-def _show_tables(env: gymnasium.Env[Any, Any], agent: AbstractAgent) -> None:
+def show_tables(env: gymnasium.Env[Any, Any], agent: AbstractAgent) -> None:
+    """Let one of our own grids show the agent's values and policy, where it has tables."""
     inner = env.unwrapped
     values, policy = (getattr(agent, name, None) for name in ("state_values", "policy"))
     if isinstance(inner, TabularEnv) and isinstance(values, np.ndarray):
         inner.set_values(values, policy)
 
 
-def _gif(frames: Sequence[NDArray[np.uint8]], fps: float) -> bytes:
+def encode_gif(frames: Sequence[NDArray[np.uint8]], fps: float) -> bytes:
+    """The bytes of a GIF of these (H, W, 3) pictures, which plays for ever."""
     from PIL import Image
 
     pictures = [Image.fromarray(frame).quantize(64) for frame in frames]

@@ -1,10 +1,11 @@
-"""What the README shows works: its example runs, its commands and options exist."""
+"""What the README shows works: its examples run, its commands and options exist."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
@@ -27,12 +28,36 @@ COMMANDS = sorted(
 
 
 def test_the_python_example_runs(capsys):
-    (example,) = blocks("python")
+    example = blocks("python")[0]
     exec(compile(example, "README.md", "exec"), {})
     learned, _, optimum, _, bound = capsys.readouterr().out.split()
     assert float(optimum) == pytest.approx(0.5420259320, abs=1e-8)
     assert float(learned) == pytest.approx(float(optimum), abs=0.05)
     assert float(bound) <= 1e-8
+
+
+@pytest.mark.slow  # the export alone takes ten seconds
+def test_the_deep_example_runs(tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    _, example = blocks("python")
+    found = {}
+    exec(compile(example, "README.md", "exec"), found)
+    members = found["population"].members
+    assert [(agent.seed, agent.num_timesteps) for agent in members] == [
+        (seed, 2_000) for seed in range(10)
+    ]
+    at_a_stretch = found["Population"](
+        found["DQN"], "CartPole-v1", seeds=10, double=True, learning_starts=500
+    )
+    at_a_stretch.learn(2_000).save("stretch.safetensors")
+    found["population"].save("parts.safetensors")
+    assert Path("stretch.safetensors").read_bytes() == Path("parts.safetensors").read_bytes()
+    observations = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    session = onnxruntime.InferenceSession("policy.onnx")
+    (actions,) = session.run(None, {"observation": observations})
+    wanted, _ = members[0].predict(observations, deterministic=True)
+    assert (actions == wanted).all()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

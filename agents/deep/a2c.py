@@ -24,24 +24,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 from gymnasium import spaces
-from jaxtyping import Float32
-from numpy.typing import NDArray
 
 from .actor_critic_learners import ActorCriticLearners
-from .deep_agent import AbstractDeepAgent
 from .member_steps import AbstractMemberSteps
 from .member_streams import member_streams
 from .observation_leaves import ObservationLeaves
-from .policy_export import GreedyPolicy
+from .policy_agent import AbstractPolicyAgent
 from .policy_gradient_configuration import A2CConfig
-from .policy_gradient_members import check_policy_action_space
 
 __all__ = ["A2C"]
 
 
-class A2C(AbstractDeepAgent):
+class A2C(AbstractPolicyAgent):
     """The advantage actor-critic (see the module).
 
     Args:
@@ -77,21 +72,6 @@ class A2C(AbstractDeepAgent):
     )
     config: A2CConfig
     learners: ActorCriticLearners
-
-    def state_values(self, observation: Any) -> Float32[NDArray[np.float32], "*batch"]:
-        """The value of one observation, (), or of a batch, (B,)."""
-        leaves, is_batch = self._read(observation)
-        values = self.learners.actor.values([leaf[None] for leaf in leaves], self._member)
-        return values[0] if is_batch else np.asarray(values[0, 0])
-
-    def policy_module(self) -> GreedyPolicy:
-        """See `AbstractDeepAgent.policy_module`."""
-        network = self.learners.actor.network_of(self._member)
-        return GreedyPolicy(network, self._leaves, self.action_space)
-
-    @classmethod
-    def _check_action_space(cls, space: spaces.Space[Any]) -> None:
-        check_policy_action_space(space)
 
     @classmethod
     def _learners(

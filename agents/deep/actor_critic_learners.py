@@ -14,9 +14,12 @@ import numpy as np
 from jaxtyping import Bool
 from numpy.typing import NDArray
 
+from ...envs.arguments import whole_number
 from .member_learners import (
     AbstractMemberLearners,
+    check_finite,
     fill_tensors,
+    flag,
     part_of,
     with_prefix,
     without_prefix,
@@ -172,8 +175,12 @@ class ActorCriticLearners(AbstractMemberLearners):
     def _restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
         fill_tensors(self._update.tensors(), arrays)
         saved = without_prefix("rollout.", arrays)
-        if saved:
+        if saved or flag(facts["begun"]):
             allowed = saved.get("allowed")
             self._rollout = self._new_rollout(0 if allowed is None else allowed.shape[-1])
             self._rollout.restore(saved)
-        self.num_updates = facts["num_updates"]
+            check_finite(saved)
+            self.actor.check_latents(saved["latents"])
+            if self._rollout.full:  # Ctrl-C came before it was learnt from
+                self._rollout.clear()
+        self.num_updates = whole_number(facts["num_updates"], "num_updates", least=0)

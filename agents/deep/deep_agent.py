@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import gymnasium
 import numpy as np
@@ -19,6 +19,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import nn
 
+from ...envs.arguments import whole_number
 from ...envs.environments import EnvLike, spaces_of
 from ...storage import read_arrays, write_arrays
 from ..agent import build_config
@@ -33,7 +34,7 @@ from .member_learners import AbstractMemberLearners
 from .member_steps import AbstractMemberSteps, EnvironmentSteps, VectorMemberSteps
 from .observation_leaves import ObservationLeaves
 
-__all__ = ["AbstractDeepAgent", "num_choices", "steps_of"]
+__all__ = ["AbstractDeepAgent", "check_num_rows", "num_choices", "steps_of"]
 
 _FORMAT = "gymagine-deep-agent-1"
 _MANY = 1 << 14  # episodes
@@ -55,8 +56,7 @@ class AbstractDeepAgent(AbstractLearner):
         learners: Those of which this agent is a member.
 
     Raises:
-        ValueError: A space is of another kind, a hyper-parameter is out of range, or the memory
-            does not fit.
+        ValueError: A space is of another kind, or a hyper-parameter is out of range.
         TypeError: A hyper-parameter is unknown.
     """
 
@@ -130,15 +130,17 @@ class AbstractDeepAgent(AbstractLearner):
         return self.learners.tells_its_state
 
     def _advance(self, num_steps: int) -> None:
-        self.learners.advance(num_steps, self._episode_limit)
-        self._hear_of(self.learners.episodes.take(self._member))
+        try:
+            self.learners.advance(num_steps, self._episode_limit)
+        finally:
+            self._hear_of(self.learners.episodes.take(self._member))
 
     def _last_steps(self) -> list[Step]:
         learners, found = self.learners, self.learners.last
         assert found is not None, "there was no step yet"
         return [
             Step(
-                observation=_observation(found.next_leaves, row),
+                observation=self._leaves.observation(found.next_leaves, row),
                 action=learners.last_actions[row],
                 reward=float(found.rewards[row]),
                 terminated=bool(found.terminated[row]),
@@ -256,7 +258,9 @@ class AbstractDeepAgent(AbstractLearner):
             saved = tuple(
                 space_from_json(header[f"{kind}_space"]) for kind in ("observation", "action")
             )
-            seed, num_rows = checked_seed(header["seed"]), int(header["num_rows"])
+            seed = whole_number(header["seed"], "seed", least=0)
+            num_rows = whole_number(header["num_rows"], "num_rows", least=1)
+            check_num_rows(arrays, 1, num_rows)
         copies = None
         if env is not None:
             copies = copies_of(env, num_rows)
@@ -278,6 +282,16 @@ class AbstractDeepAgent(AbstractLearner):
             )
         agent._say_what_was_not_restored()
         return agent
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        """No copies: acting and learning work on the same memory, which copies would not share.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            f"expected {type(self).__name__}.save and load, got an agent to copy or pickle"
+        )
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -318,6 +332,20 @@ class AbstractDeepAgent(AbstractLearner):
         self._session = ExitStack()
 
 
+def check_num_rows(arrays: Mapping[str, NDArray[Any]], num_members: int, num_copies: int) -> None:
+    """Make sure that a file has arrays for as many copies as it says, before these are made.
+
+    Raises:
+        ValueError: It has not: the file is damaged.
+    """
+    found = arrays["rows.returns"].shape
+    if found != (num_members, num_copies):
+        raise ValueError(
+            f"expected returns of {num_members} x {num_copies} copies of the environment, got "
+            f"{found}: the file is damaged"
+        )
+
+
 def steps_of(
     copies: EnvironmentCopies | None,
     leaves: ObservationLeaves,
@@ -344,8 +372,3 @@ def num_choices(space: spaces.Space[Any]) -> int:
 
 def _first(copies: EnvironmentCopies) -> gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]:
     return copies if isinstance(copies, VectorEnv) else copies[0]
-
-
-def _observation(leaves: Sequence[NDArray[Any]], row: int) -> Any:
-    own = [leaf[row] for leaf in leaves]
-    return own[0] if len(own) == 1 else tuple(own)

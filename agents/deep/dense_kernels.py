@@ -132,13 +132,14 @@ def q_slopes(
     for m in range(members):
         total = 0.0
         for b in range(batch):
+            # where nothing is allowed, as may be after an episode's end, everything is
+            masked = len(masks) > 0 and masks[m, b].any()
             best = -1
             for a in range(num_actions):
-                if len(masks) and not masks[m, b, a]:
+                if masked and not masks[m, b, a]:
                     continue
                 if best < 0 or selector[m, b, a] > selector[m, b, best]:
                     best = a
-            best = max(best, 0)  # where nothing is allowed, as after an episode's end
             value = q_tm1[m, b, actions[m, b]]
             error = rewards[m, b] + discounts[m, b] * q_t[m, b, best] - value
             size = abs(error)

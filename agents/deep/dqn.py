@@ -61,8 +61,8 @@ class DQN(AbstractDeepAgent):
         hyperparameters: Fields of `DQNConfig`.
 
     Raises:
-        ValueError: A space is of another kind, a hyper-parameter is out of range, or the memory
-            does not fit.
+        ValueError: A space is of another kind, or a hyper-parameter is out of range. Whether the
+            memory fits shows in `learn`, when it is known whether actions are masked.
         TypeError: A hyper-parameter is unknown.
 
     Example:

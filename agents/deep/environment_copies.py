@@ -8,13 +8,15 @@ from typing import Any, TypeAlias
 import gymnasium
 from gymnasium.vector import VectorEnv
 
-from ...envs.environments import EnvLike, make_env
+from ...envs.environments import EnvLike, make_env, spaces_of
+from ..checkpoint import check_same_space
 
 __all__ = ["EnvironmentCopies", "EnvironmentSource", "copies_of", "num_rows_of"]
 
 EnvironmentSource: TypeAlias = (
     EnvLike | VectorEnv[Any, Any, Any] | Callable[[], gymnasium.Env[Any, Any]]
 )
+_KINDS = ("observation", "action")
 EnvironmentCopies: TypeAlias = list[gymnasium.Env[Any, Any]] | VectorEnv[Any, Any, Any]
 
 
@@ -27,16 +29,19 @@ def copies_of(env: EnvironmentSource, num_copies: int) -> EnvironmentCopies:
         num_copies: At least 1.
 
     Raises:
-        ValueError: The environment cannot be made a second time, or the id is unknown.
+        ValueError: The environment cannot be made a second time, the id is unknown, or the copies
+            that a function made have different spaces.
         TypeError: The thing is none of these.
     """
     if isinstance(env, VectorEnv):
         return env
     if isinstance(env, gymnasium.Env):
         return [env, *(_another(env) for _ in range(1, num_copies))]
-    if callable(env):
-        return [env() for _ in range(num_copies)]
-    return [make_env(env) for _ in range(num_copies)]
+    copies = [env() if callable(env) else make_env(env) for _ in range(num_copies)]
+    for copy in copies[1:]:
+        for kind, one, other in zip(_KINDS, spaces_of(copies[0]), spaces_of(copy), strict=True):
+            check_same_space(kind, one, other)
+    return copies
 
 
 def num_rows_of(copies: EnvironmentCopies) -> int:

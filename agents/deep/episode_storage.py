@@ -219,7 +219,7 @@ class EpisodeStorage:
         for name, own in self._arrays.items():
             own[:, :longest] = self._fitting(saved, name, own[:, :longest])
         in_order = (self.starts >= 0) & (self.starts <= self.lengths) & (self.lengths <= longest)
-        if not in_order.all():
+        if not (in_order.all() and (self.ended >= 0).all() and (self._arrays["times"] >= 0).all()):
             raise ValueError("expected episodes within the steps of the file: it is damaged")
 
     def _fitting(self, saved: Mapping[str, Array], name: str, own: Array) -> Array:

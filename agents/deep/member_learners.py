@@ -18,11 +18,21 @@ from jaxtyping import Bool
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...envs.arguments import whole_number
 from .member_episodes import MemberEpisodes
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import Streams
 
-__all__ = ["AbstractMemberLearners", "fill_tensors", "part_of", "with_prefix", "without_prefix"]
+__all__ = [
+    "AbstractMemberLearners",
+    "check_finite",
+    "fill_tensors",
+    "fitting",
+    "flag",
+    "part_of",
+    "with_prefix",
+    "without_prefix",
+]
 
 Array = NDArray[Any]
 Leaves = tuple[Array, ...]
@@ -135,14 +145,14 @@ class AbstractMemberLearners(ABC):
         if not self.begun:
             self._begin_episodes(steps)
         actions = self._act(steps.leaves, steps.masks)
-        self.begun = False  # should the environment raise, episodes begin anew
+        self.begun = False  # should anything raise, Ctrl-C too, episodes begin anew
         found = steps.step(actions)
-        self.begun = True
         self.last, self.last_actions = found, actions
         # rows that wait for an episode take no step; with several members none waits
         self.num_timesteps += found.num_taken // self.num_members
         self.episodes.count(found, self.num_timesteps)
         self._learn(found, steps.leaves, steps.masks)
+        self.begun = True
         return found
 
     def _environments(self) -> AbstractMemberSteps:
@@ -200,23 +210,26 @@ class AbstractMemberLearners(ABC):
             Whether the environments do too; if not, they begin new episodes.
 
         Raises:
+            TypeError: A number is none: the file is damaged.
             ValueError: An array is missing or of another shape: the file is damaged.
         """
         self._restore(arrays, header)
         self.streams.restore(header["streams"])
-        self.num_timesteps = header["num_timesteps"]
+        self.num_timesteps = whole_number(header["num_timesteps"], "num_timesteps", least=0)
         rows = {
             name: array.reshape(-1, *array.shape[2:])
             for name, array in without_prefix("rows.", arrays).items()
         }
-        returns, lengths = rows.pop("returns"), rows.pop("lengths")
-        if not header["begun"]:
+        gathered = {"returns": self.episodes.returns, "lengths": self.episodes.lengths}
+        saved = {name: fitting(rows.pop(name, None), name, own) for name, own in gathered.items()}
+        if not flag(header["begun"]):
             return True
         if self._steps is not None and not self._restore_place(rows, header["environments"]):
             return False
         if self._steps is None:
             self._saved_place = rows, header["environments"]
-        self.episodes.returns[:], self.episodes.lengths[:] = returns, lengths
+        for name, own in gathered.items():
+            own[:] = saved[name]
         self.begun = True
         return True
 
@@ -238,8 +251,8 @@ class AbstractMemberLearners(ABC):
         except ValueError:  # of other environments
             return False
         num_leaves = sum(name.startswith("leaf") for name in rows)
-        steps.leaves = tuple(rows[f"leaf{i}"] for i in range(num_leaves))
-        steps.masks = rows.get("masks")
+        leaves = tuple(rows[f"leaf{i}"] for i in range(num_leaves))
+        steps.stand_at(leaves, rows.get("masks"))
         return True
 
 
@@ -269,13 +282,42 @@ def fill_tensors(tensors: Mapping[str, Tensor], arrays: Mapping[str, Array]) -> 
         ValueError: One is missing or of another shape or dtype: the file is damaged.
     """
     for name, tensor in tensors.items():
-        array = arrays.get(name)
-        own = tensor.detach().cpu().numpy()
-        if array is None or array.shape != own.shape or array.dtype != own.dtype:
-            got = "none" if array is None else f"{array.shape} of {array.dtype}"
-            raise ValueError(
-                f"expected {name} of shape {own.shape} and {own.dtype}, got {got}: the file is "
-                "damaged"
-            )
+        array = fitting(arrays.get(name), name, tensor.detach().cpu().numpy())
         with torch.no_grad():
             tensor.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+
+def fitting(array: Array | None, name: str, own: Array) -> Array:
+    """A file's array, if it is like one's own.
+
+    Raises:
+        ValueError: It is missing or of another shape or dtype: the file is damaged.
+    """
+    if array is None or array.shape != own.shape or array.dtype != own.dtype:
+        got = "none" if array is None else f"{array.shape} of {array.dtype}"
+        raise ValueError(
+            f"expected {name} of shape {own.shape} and {own.dtype}, got {got}: the file is damaged"
+        )
+    return array
+
+
+def flag(value: Any) -> bool:
+    """A file's answer to yes or no.
+
+    Raises:
+        TypeError: It is none: the file is damaged.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {value!r}")
+    return value
+
+
+def check_finite(arrays: Mapping[str, Array]) -> None:
+    """Make sure that a file's arrays hold numbers.
+
+    Raises:
+        ValueError: One holds NaN or infinity: the file is damaged.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"expected finite numbers in {name}, got others: the file is damaged")

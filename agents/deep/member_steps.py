@@ -73,6 +73,8 @@ class AbstractMemberSteps(ABC):
     num_rows: int
     leaves: Leaves
     masks: Bools | None
+    _leaves: ObservationLeaves
+    _num_actions: int
 
     @abstractmethod
     def reset(self, seeds: Sequence[int]) -> None:
@@ -98,11 +100,37 @@ class AbstractMemberSteps(ABC):
 
     @abstractmethod
     def restore(self, states: list[Any]) -> None:
-        """Put `states` back; the observations to act on are the caller's to restore.
+        """Put `states` back; `stand_at` tells the observations to act on.
 
         Raises:
             ValueError: It is of other environments.
         """
+
+    def stand_at(self, leaves: Leaves, masks: Bools | None) -> None:
+        """Take over a file's observations to act on, and the actions allowed there.
+
+        Args:
+            leaves: (R, ...).
+            masks: (R, A), or None where masks are not read.
+
+        Raises:
+            ValueError: They are none of these environments: the file is damaged.
+        """
+        self._leaves.check(leaves)
+        dtypes = tuple(leaf.dtype for leaf in leaves)
+        if dtypes != self._leaves.dtypes or len(leaves[0]) != self.num_rows:
+            raise ValueError(
+                f"expected {self.num_rows} observations of {self._leaves.dtypes}, got "
+                f"{len(leaves[0])} of {dtypes}: the file is damaged"
+            )
+        if masks is not None:
+            shape = self.num_rows, self._num_actions
+            if masks.shape != shape or masks.dtype != np.bool_:
+                raise ValueError(
+                    f"expected masks of shape {shape} and bool, got {masks.shape} of "
+                    f"{masks.dtype}: the file is damaged"
+                )
+        self.leaves, self.masks = leaves, masks
 
 
 class EnvironmentSteps(AbstractMemberSteps):
@@ -149,7 +177,7 @@ class EnvironmentSteps(AbstractMemberSteps):
             self._begin(np.flatnonzero(ends[2]).tolist())
         return MemberTransitions(
             taken=self._all,
-            rewards=_finite(np.array(rewards, dtype=np.float64)),
+            rewards=_checked(np.array(rewards, dtype=np.float64), self.num_rows),
             terminated=ends[0],
             truncated=ends[1],
             next_leaves=next_leaves,
@@ -230,7 +258,7 @@ class VectorMemberSteps(AbstractMemberSteps):
             self._begin(found.begun, found.first_observations, found.first_infos)
         return MemberTransitions(
             taken=found.taken,
-            rewards=_finite(np.where(found.taken, found.rewards, 0.0)),
+            rewards=_checked(np.where(found.taken, found.rewards, 0.0), self.num_rows),
             terminated=found.terminated & found.taken,
             truncated=found.truncated & found.taken,
             next_leaves=next_leaves,
@@ -274,7 +302,13 @@ class VectorMemberSteps(AbstractMemberSteps):
         return leaves
 
 
-def _finite(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+def _checked(rewards: NDArray[np.float64], num_rows: int) -> NDArray[np.float64]:
+    """(R,) the rewards, which are one finite number each."""
+    if rewards.shape != (num_rows,):
+        raise ValueError(
+            f"expected a number as the reward of each of {num_rows} environments, got an array of "
+            f"shape {rewards.shape}"
+        )
     if not np.isfinite(rewards).all():
         row = int(np.flatnonzero(~np.isfinite(rewards))[0])
         raise ValueError(

@@ -107,6 +107,24 @@ class ObservationLeaves:
             for leaf in range(len(self.spaces))
         )
 
+    def observation(self, arrays: Sequence[Array], row: int) -> Any:
+        """One observation of a batch, in the space's own terms again.
+
+        Args:
+            arrays: The leaves of a batch, as `of_batch` gives them.
+            row: Which.
+
+        Example:
+            >>> leaves = ObservationLeaves(spaces.Dict(floor=spaces.Discrete(3, start=1)))
+            >>> int(leaves.observation(leaves.of_one({"floor": 3}), 0)["floor"])
+            3
+        """
+        values = (
+            np.asarray(array[row] + start).astype(space.dtype)
+            for array, start, space in zip(arrays, self.starts, self.spaces, strict=True)
+        )
+        return _nested(self.space, values)
+
     def check(self, arrays: Sequence[Array]) -> None:
         """Make sure that leaves can be stored and learnt from.
 
@@ -184,6 +202,16 @@ def _leaves(space: spaces.Space[Any], path: Path) -> Iterator[tuple[Path, spaces
             "expected Box, Discrete, MultiDiscrete, MultiBinary, or Dict and Tuple of these, got "
             f"{space}{where}"
         )
+
+
+def _nested(space: spaces.Space[Any], values: Iterator[Array]) -> Any:
+    """An observation of the values at the space's leaves, in order."""
+    if isinstance(space, spaces.Dict):
+        return {key: _nested(part, values) for key, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple([_nested(part, values) for part in space.spaces])
+    value = next(values)
+    return value[()] if isinstance(space, spaces.Discrete) else value
 
 
 def _shape(space: spaces.Space[Any]) -> tuple[int, ...]:

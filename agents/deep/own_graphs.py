@@ -2,8 +2,8 @@
 
 `torch.compile` looks at everything that a graph depends on before each call, which takes longer
 than the update of a small network. Here a function is compiled for each pattern of its arguments,
-the shapes and dtypes of their tensors and which are None, and that pattern alone is looked at; the
-rest, such as settings and the structure of modules, must not change.
+the layouts and dtypes of their tensors and which are None, and that pattern alone is looked at;
+the rest, such as settings and the structure of modules, must not change.
 """
 
 from __future__ import annotations
@@ -64,5 +64,5 @@ class OwnGraphs:
 
 def _pattern(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return value.shape, value.dtype
+        return value.shape, value.stride(), value.dtype, value.device, value.requires_grad
     return None if value is None else tuple([_pattern(part) for part in value])

@@ -70,6 +70,26 @@ class PolicyActor:
         kind = np.float32 if isinstance(self._space, spaces.Box) else np.int64
         return (int(np.prod(self._space.shape or ())),), np.dtype(kind)
 
+    def check_latents(self, latents: Array) -> None:
+        """Make sure that what a file says was drawn can be drawn.
+
+        Args:
+            latents: Any number of them, of the shape and dtype of `latent`.
+
+        Raises:
+            ValueError: A choice is beyond the actions, or a number none: the file is damaged.
+        """
+        space = self._space
+        if isinstance(space, spaces.Box):
+            fits = np.isfinite(latents).all()
+        else:
+            counts = space.nvec.reshape(-1) if isinstance(space, spaces.MultiDiscrete) else 2
+            if isinstance(space, spaces.Discrete):
+                counts = space.n
+            fits = ((latents >= 0) & (latents < counts)).all()
+        if not fits:
+            raise ValueError(f"expected choices within {space}, got others: the file is damaged")
+
     def draw(
         self,
         leaves: Leaves,

@@ -26,6 +26,7 @@ from torch.func import functional_call
 
 from .adam import AdamState, adam_step, clip_by_member, new_adam_state
 from .flat_parameters import FlatParameters
+from .own_graphs import OwnGraphs
 from .policy_distributions import AbstractPolicyDistribution
 from .policy_gradient_losses import (
     Batch,
@@ -161,7 +162,7 @@ class PolicyGradientUpdate:
 
 
 def compiled_run(flat: FlatParameters, losses: Losses, settings: UpdateSettings) -> Run:
-    """An update as one graph, compiled when it is first called with tensors of new shapes.
+    """An update as one graph for each pattern of its arguments (see `own_graphs`).
 
     Args:
         flat: Of a module of the right shapes; only its structure is used.
@@ -184,8 +185,8 @@ def compiled_run(flat: FlatParameters, losses: Losses, settings: UpdateSettings)
         result: PolicyGradientResult = told
         return result
 
-    compiled: Run = torch.compile(run, fullgraph=True)
-    return compiled
+    # not torch.compile itself: it gives up on the ninth agent of other shapes in a process
+    return OwnGraphs(run)
 
 
 def _inputs(batch: Batch) -> tuple[Any, ...]:

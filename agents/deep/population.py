@@ -20,6 +20,7 @@ import gymnasium
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
+from ...envs.arguments import whole_number
 from ...envs.environments import spaces_of
 from ...storage import read_arrays, write_arrays
 from ..agent import build_config
@@ -28,7 +29,7 @@ from ..configuration import config_from_json, config_to_json
 from ..learning_session import ScalarLog, check_budget
 from ..space_json import space_from_json, space_to_json
 from .arithmetic import learning_arithmetic
-from .deep_agent import AbstractDeepAgent, steps_of
+from .deep_agent import AbstractDeepAgent, check_num_rows, steps_of
 from .environment_copies import copies_of
 from .member_learners import AbstractMemberLearners
 from .observation_leaves import ObservationLeaves
@@ -177,7 +178,10 @@ class Population:
             if header["agent"] != agent.name:
                 raise ValueError(f"expected {agent.name} agents, got {path} of {header['agent']}")
             configs = [config_from_json(agent.Config, each) for each in header["configs"]]
-            seeds = [checked_seed(seed) for seed in header["seeds"]]
+            seeds = [whole_number(seed, "seed", least=0) for seed in header["seeds"]]
+            if not seeds or len(configs) != len(seeds):
+                raise ValueError(f"expected a seed of each member, got {path}, which is damaged")
+            check_num_rows(arrays, len(seeds), configs[0].num_envs)
             saved = tuple(
                 space_from_json(header[f"{kind}_space"]) for kind in ("observation", "action")
             )
@@ -238,6 +242,11 @@ class Population:
 
 def _check_settings(agent: type[AbstractDeepAgent], configs: Sequence[Any]) -> None:
     """Raise a ValueError where members differ in what the arithmetic must share."""
+    if len(configs) > 1 and getattr(configs[0], "replay_folder", None) is not None:
+        raise ValueError(
+            "expected replay_folder=None in a population, whose members are saved one by one, got "
+            f"{configs[0].replay_folder!r}"
+        )
     for field in fields(agent.Config):
         if field.name in agent.per_member:
             continue

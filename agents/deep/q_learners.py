@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...envs.arguments import whole_number
 from ..schedules import Schedule
 from .action_value_targets import importance_weights, masked_values
 from .categorical_values import expected_values
@@ -28,6 +29,7 @@ from .layers import layer_noise
 from .member_learners import (
     AbstractMemberLearners,
     fill_tensors,
+    flag,
     part_of,
     with_prefix,
     without_prefix,
@@ -77,7 +79,8 @@ class QSettings:
 
     Attributes:
         batch_size: B, transitions of a member in one update.
-        learning_starts: Steps taken at random before the first update.
+        learning_starts: Steps taken at random before the first update, which waits for the first
+            n-step return if that is later.
         train_freq: Steps between updates.
         gradient_steps: Updates each time.
         target_update_interval: Steps between two moves of the target network.
@@ -260,13 +263,18 @@ class QLearners(AbstractMemberLearners):
     def _update_if_due(self, memory: ReplayMemory, taken: int) -> None:
         settings, now = self.settings, self.num_timesteps
         before = now - taken
-        if now > settings.learning_starts:
-            for _ in range(now // settings.train_freq - before // settings.train_freq):
-                for _ in range(settings.gradient_steps):
-                    self._update(memory)
+        # by then some copy has taken n steps, so that every member remembers a transition
+        copies = self.num_rows // self.num_members
+        first = max(settings.learning_starts, copies * (memory.layout.n_step - 1))
+        if now > first:
+            due = now // settings.train_freq - max(before, first) // settings.train_freq
+            for _ in range(due * settings.gradient_steps):
+                self._update(memory)
         interval = settings.target_update_interval
-        if now // interval > before // interval:
-            self.update.move_targets(settings.tau)
+        moves = now // interval - before // interval
+        if moves:
+            tau = settings.tau
+            self.update.move_targets(tau if moves == 1 else 1 - (1 - tau) ** moves)
 
     def _update(self, memory: ReplayMemory) -> None:
         drawn = memory.sample(self.settings.batch_size, self.streams.sampling.generators)
@@ -315,7 +323,8 @@ class QLearners(AbstractMemberLearners):
             name: part_of(tensor.numpy(), member) for name, tensor in self.update.tensors().items()
         }
         if self.memory is not None:
-            found |= with_prefix("memory.", self.memory.arrays(member))
+            whose = None if self.num_members == 1 else member
+            found |= with_prefix("memory.", self.memory.arrays(whose))
         return found
 
     def _facts(self, member: int | None) -> dict[str, Any]:
@@ -327,9 +336,9 @@ class QLearners(AbstractMemberLearners):
 
     def _restore(self, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
         fill_tensors(self.update.tensors(), arrays)
-        self.num_updates = facts["num_updates"]
-        if facts["remembers"]:
-            self.memory = self._remember(bool(facts["masks"]))
+        self.num_updates = whole_number(facts["num_updates"], "num_updates", least=0)
+        if flag(facts["remembers"]) or flag(facts["begun"]):
+            self.memory = self._remember(flag(facts["masks"]))
             self.memory.restore(without_prefix("memory.", arrays))
 
 

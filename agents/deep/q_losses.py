@@ -126,12 +126,15 @@ def targets_of(
         batch: What happened.
         settings: Of the loss.
     """
-    atoms = settings.atoms
+    atoms, allowed = settings.atoms, batch.next_masks
+    if allowed is not None:
+        # where nothing is, as may be after a truncated episode's end, everything is
+        allowed = allowed | ~allowed.any(dim=-1, keepdim=True)
     if atoms is not None:
-        best = masked_values(expected_values(selector, atoms), batch.next_masks).argmax(dim=-1)
+        best = masked_values(expected_values(selector, atoms), allowed).argmax(dim=-1)
         p_t = _of_action(q_t, best).softmax(dim=-1)
         return projected(batch.rewards, batch.discounts, p_t, atoms)
-    selector = masked_values(selector, batch.next_masks)
+    selector = masked_values(selector, allowed)
     if settings.double:
         return double_q_targets(batch.rewards, batch.discounts, q_t, selector)
     return q_targets(batch.rewards, batch.discounts, selector)

@@ -30,24 +30,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 from gymnasium import spaces
-from jaxtyping import Float32
-from numpy.typing import NDArray
 
-from .deep_agent import AbstractDeepAgent
 from .member_steps import AbstractMemberSteps
 from .member_streams import member_streams
 from .observation_leaves import ObservationLeaves
-from .policy_export import GreedyPolicy
+from .policy_agent import AbstractPolicyAgent
 from .policy_gradient_configuration import REINFORCEConfig
-from .policy_gradient_members import check_policy_action_space
 from .reinforce_learners import ReinforceLearners
 
 __all__ = ["REINFORCE"]
 
 
-class REINFORCE(AbstractDeepAgent):
+class REINFORCE(AbstractPolicyAgent):
     """REINFORCE (see the module).
 
     Args:
@@ -82,21 +77,6 @@ class REINFORCE(AbstractDeepAgent):
     )
     config: REINFORCEConfig
     learners: ReinforceLearners
-
-    def state_values(self, observation: Any) -> Float32[NDArray[np.float32], "*batch"]:
-        """The baseline at one observation, (), or at a batch, (B,); 0 without one."""
-        leaves, is_batch = self._read(observation)
-        values = self.learners.actor.values([leaf[None] for leaf in leaves], self._member)
-        return values[0] if is_batch else np.asarray(values[0, 0])
-
-    def policy_module(self) -> GreedyPolicy:
-        """See `AbstractDeepAgent.policy_module`."""
-        network = self.learners.actor.network_of(self._member)
-        return GreedyPolicy(network, self._leaves, self.action_space)
-
-    @classmethod
-    def _check_action_space(cls, space: spaces.Space[Any]) -> None:
-        check_policy_action_space(space)
 
     @classmethod
     def _learners(

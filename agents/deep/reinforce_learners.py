@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from .episode_storage import EpisodeStorage
 from .member_learners import (
     AbstractMemberLearners,
+    check_finite,
     fill_tensors,
+    fitting,
+    flag,
     part_of,
     with_prefix,
     without_prefix,
@@ -198,12 +201,12 @@ class ReinforceLearners(AbstractMemberLearners):
         for member, update in enumerate(self._updates):
             of_member = {name: part_of(array, member) for name, array in arrays.items()}
             fill_tensors(update.tensors(), of_member)
-        if arrays.get("updates", self._latents).shape != self.updates.shape:
-            raise ValueError("expected the number of updates of each member: the file is damaged")
-        self.updates[:] = arrays["updates"]
+        self.updates[:] = fitting(arrays.get("updates"), "updates", self.updates)
         self.num_updates = int(self.updates[0])
         saved = without_prefix("waiting.", arrays)
-        if saved:
+        if saved or flag(facts["begun"]):
             allowed = saved.get("allowed")
             self._storage = self._new_storage(0 if allowed is None else allowed.shape[-1])
             self._storage.restore(saved)
+            check_finite(saved)
+            self.actor.check_latents(saved["latents"])

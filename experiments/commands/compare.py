@@ -32,6 +32,7 @@ class Options:
         tyro.conf.arg(
             metavar="ENV [ENV ...]",
             help="Ids, with options after @: FrozenLake-v1@is_slippery=false.",
+            help_behavior_hint="(required)",
         ),
     ]
     agents: Annotated[
@@ -58,6 +59,7 @@ class Options:
         tyro.conf.arg(
             metavar="AGENT.NAME=VALUE",
             help="Hyper-parameters, such as q-learning.step_size=0.05 sb3:dqn.preset=none.",
+            help_behavior_hint="(default: nothing)",
         ),
     ] = ()
     presets: Annotated[
@@ -67,10 +69,15 @@ class Options:
     jobs: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help="Processes; None is one per core.")
     ] = None
-    backend: Annotated[str, tyro.conf.arg(help="Of joblib.")] = "loky"
+    backend: Annotated[
+        str,
+        tyro.conf.arg(help="How joblib runs them: loky (processes), threading, or sequential."),
+    ] = "loky"
     name: Annotated[
         str | None,
-        tyro.conf.arg(metavar="NAME", help="Of the folder; None is made of the environments."),
+        tyro.conf.arg(
+            metavar="NAME", help="Of the comparison; None makes one of the environments."
+        ),
     ] = None
     folder: Annotated[Path, tyro.conf.arg(metavar="PATH", help="Where comparisons are kept.")] = (
         Path("runs/comparisons")

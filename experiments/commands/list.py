@@ -21,6 +21,7 @@ _KINDS = {
     "planner": "planners (need the model, take no steps)",
     "learner": "tabular learners",
     "prediction": "tabular learners of the values of a given policy",
+    "deep": "deep learners (seeds learn together: train AGENT ENV --seeds 10)",
     "control": "control",
     "peer": "Stable-Baselines3 and its contrib package",
 }

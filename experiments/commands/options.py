@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
 import io
+import itertools
 import sys
+import textwrap
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 import tyro
 
@@ -23,6 +27,7 @@ __all__ = [
     "MaxSteps",
     "Run",
     "changed_fields",
+    "documented",
     "find_run",
     "name_environment",
     "parse",
@@ -43,7 +48,11 @@ Environment: TypeAlias = Annotated[
 ]
 EnvOptions: TypeAlias = Annotated[
     tuple[str, ...],
-    tyro.conf.arg(metavar="KEY=VALUE", help="What the environment is made with."),
+    tyro.conf.arg(
+        metavar="KEY=VALUE",
+        help="What the environment is made with, such as is_slippery=false.",
+        help_behavior_hint="(default: nothing)",
+    ),
 ]
 Run: TypeAlias = Annotated[
     Path,
@@ -133,6 +142,41 @@ def find_run(path: Path) -> Path:
     if not runs:
         raise FileNotFoundError(f"expected a run at {path}, found none there or below")
     return max(runs, key=lambda run: (run / "config.json").stat().st_mtime)
+
+
+def documented(config: type[Any]) -> type[Any]:
+    """The fields of a config, unchecked, with their docstrings as plain text for each option.
+
+    tyro shows a docstring as it stands in the source, with its marks of reStructuredText, and
+    breaks its lines where the source does.
+    """
+    texts: dict[str, str] = {}
+    for owner in reversed([base for base in config.__mro__ if dataclasses.is_dataclass(base)]):
+        texts |= _docstrings_of_fields(owner)
+    hints = get_type_hints(config, include_extras=True)
+    shown: list[Any] = []
+    for field in dataclasses.fields(config):
+        kind: Any = hints[field.name]
+        if field.name in texts:
+            kind = Annotated[kind, tyro.conf.arg(help=texts[field.name])]
+        shown.append((field.name, kind, dataclasses.field(default=field.default)))
+    return dataclasses.make_dataclass(config.__name__, shown, frozen=True)
+
+
+def _docstrings_of_fields(owner: type[Any]) -> dict[str, str]:
+    try:
+        source = inspect.getsource(owner)
+    except OSError:  # it was made, not written: the algorithms of other libraries
+        return {}
+    (body,) = ast.parse(textwrap.dedent(source)).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, text in itertools.pairwise(body.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            match text:
+                case ast.Expr(value=ast.Constant(value=str(told))):
+                    found[field.target.id] = " ".join(told.replace("`", "").split())
+    return found
 
 
 def changed_fields(config: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .options import (
     Folder,
     MaxSteps,
     changed_fields,
+    documented,
     find_run,
     name_environment,
     parse,
@@ -219,10 +220,11 @@ def _options_of(
         steps: The budget's.
     """
     agent_type = agent_class(agent)
-    kind: Any = agent_type.Config
+    kind: Any = documented(agent_type.Config)
     about = f"Of {agent}: {AGENTS[agent].summary}."
     shown = Annotated[kind, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=about)]
-    own = dataclasses.field(default=kind() if config is None else config)
+    given = {} if config is None else {name: getattr(config, name) for name in _names(config)}
+    own = dataclasses.field(default=kind(**given))
     extra: list[Any] = [("hyperparameters", shown, own)]
     if steps is not None:
         budget = get_type_hints(Options, include_extras=True)["steps"]
@@ -244,6 +246,10 @@ def _options_of(
     options = dataclasses.make_dataclass("Options", extra, bases=(Options,), frozen=True)
     options.__doc__ = f"Train {agent} in an environment and record the run."
     return options, _schedule_registry()
+
+
+def _names(config: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(config)]
 
 
 def _schedule_registry() -> tyro.constructors.ConstructorRegistry:

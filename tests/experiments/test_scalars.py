@@ -66,12 +66,33 @@ def test_texts_and_pictures_are_for_tensorboard_only(tmp_path):
     assert accumulator.Tags()["images"] == ["values/heat_map"]
 
 
+def hyperparameter_columns(folder):
+    """What TensorBoard itself makes of the runs in a folder: columns and metrics by name."""
+    from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins import base_plugin
+    from tensorboard.plugins.hparams import backend_context
+
+    multiplexer = plugin_event_multiplexer.EventMultiplexer()
+    multiplexer.AddRunsFromDirectory(str(folder)).Reload()
+    provider = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
+    context = backend_context.Context(base_plugin.TBContext(data_provider=provider))
+    request = RequestContext()
+    experiment = context.experiment_from_metadata(
+        request, "", True, context.hparams_metadata(request, ""), []
+    )
+    return (
+        [column.name for column in experiment.hparam_infos],
+        [metric.name.tag for metric in experiment.metric_infos],
+    )
+
+
 def test_hyperparameters_have_their_page(tmp_path):
     from tensorboard.plugins.hparams import plugin_data_pb2
 
     logger = open_logger(tmp_path)
     values = {"step_size": 0.5, "agent": "q-learning", "net_arch": [8, 8], "masked": True}
-    record_hyperparameters(logger, values, ("eval/mean_reward",))
+    record_hyperparameters(logger, values)
     logger.close()
     accumulator = EventAccumulator(str(tmp_path)).Reload()
     contents = accumulator.PluginTagToContent("hparams")
@@ -80,5 +101,20 @@ def test_hyperparameters_have_their_page(tmp_path):
     ).session_start_info
     assert start.hparams["step_size"].number_value == 0.5
     assert start.hparams["agent"].string_value == "q-learning"
-    assert start.hparams["net_arch"].string_value == "[8, 8]"
-    assert start.hparams["masked"].number_value == 1
+    assert start.hparams["net_arch"].string_value == "8 8"
+    assert start.hparams["masked"].bool_value is True
+
+
+def test_the_page_has_the_columns_of_all_agents_and_first_those_that_differ(tmp_path):
+    runs = {
+        "a": {"agent": "dqn", "activation": "relu", "double": True},
+        "b": {"agent": "a2c", "activation": "relu", "gae_lambda": 0.9},
+    }
+    for name, values in runs.items():
+        logger = open_logger(tmp_path / name)
+        record_hyperparameters(logger, values)
+        dump(logger, 5, eval__mean_reward=1.0)
+        logger.close()
+    columns, metrics = hyperparameter_columns(tmp_path)
+    assert columns == ["agent", "activation", "double", "gae_lambda"]
+    assert metrics == ["eval/mean_reward"]

@@ -199,7 +199,7 @@ def test_agent_classes_do_as_well_as_names(tmp_path):
         ("q-learning", "FrozenLak-v1", {}, ValueError, "did you mean FrozenLake-v1"),
         ("q-learning", "FrozenLake-v1", {"step_sise": 1}, TypeError, "did you mean step_size"),
         ("q-learning", "FrozenLake-v1", {"step_size": -1.0}, ValueError, "step_size"),
-        ("q-learning", "CartPole-v1", {}, ValueError, "discretize"),
+        ("q-learning", "Acrobot-v1", {"bins": 99}, ValueError, "expected at most .* bins"),
         ("sb3:dqn", "Pendulum-v1", {}, ValueError, "sb3:dqn refuses this environment"),
         ("q-learning", "FrozenLake-v1", {"total_timesteps": 0}, ValueError, "total_timesteps"),
         ("sb3:a2c", "CartPole-v1", {"evaluation_episodes": 0}, ValueError, "is not known"),

@@ -1,5 +1,8 @@
 """DQN and its switches on worlds whose answers are known."""
 
+import copy
+import pickle
+
 import gymnasium
 import numpy as np
 import pytest
@@ -233,3 +236,50 @@ def test_mistakes():
         DQN("CartPole-v1", learning_rat=1.0)
     with pytest.raises(ValueError, match="at least one timestep, got 0"):
         DQN("CartPole-v1", buffer_size=100).learn(0)
+
+
+def test_callbacks_see_what_the_environment_said():
+    seen = []
+
+    def callback(local, _):
+        seen.extend(local["new_obs"])
+        return True
+
+    class Counted(gymnasium.ObservationWrapper):
+        def __init__(self, env):
+            super().__init__(env)
+            tiles = gymnasium.spaces.Discrete(16, start=100)
+            self.observation_space = gymnasium.spaces.Dict(tile=tiles)
+
+        def observation(self, observation):
+            return {"tile": 100 + observation}
+
+    env = Counted(gymnasium.make("FrozenLake-v1"))
+    DQN(env, seed=0, **SMALL).learn(20, callback)
+    assert len(seen) == 20
+    assert all(observation in env.observation_space for observation in seen)
+
+
+def test_interrupted_while_learning(monkeypatch):
+    """Ctrl-C between remembering a step and the next episode's beginning costs an episode."""
+    agent = DQN("CartPole-v1", seed=0, **SMALL).learn(150)
+    memory = agent.learners.memory
+    begin = memory.begin
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(memory, "begin", begin)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(memory, "begin", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(1_000)
+    steps = agent.num_timesteps
+    assert agent.learn(100).num_timesteps == steps + 100
+
+
+def test_no_copies():
+    """A copy would act by the weights of the moment it was made, whatever it learns."""
+    agent = DQN("CartPole-v1", buffer_size=100)
+    for make_copy in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="save and load"):
+            make_copy(agent)

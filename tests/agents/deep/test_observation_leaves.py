@@ -57,6 +57,27 @@ def test_values_count_from_zero_and_keep_their_places():
 
 
 @pytest.mark.parametrize(
+    "space",
+    [
+        NESTED,
+        spaces.Discrete(3, start=-4),
+        spaces.Box(-1, 1, (), np.float64),
+        spaces.Tuple([NESTED]),
+    ],
+)
+def test_the_way_back(space):
+    space.seed(3)
+    elements = [space.sample() for _ in range(5)]
+    leaves = ObservationLeaves(space)
+    arrays = leaves.of_batch(batch_of(space, elements))
+    for row in range(5):
+        again = leaves.observation(arrays, row)
+        assert again in space
+        for one, other in zip(arrays, leaves.of_one(again), strict=True):
+            assert np.array_equal(one[row], other[0])
+
+
+@pytest.mark.parametrize(
     ("space", "dtype"),
     [
         (spaces.Box(0, 255, (4, 4), np.uint8), np.uint8),

@@ -38,6 +38,13 @@ for size in (4, 6, 4):
 assert [len(graph._graphs) for graph in graphs] == [4, 4]
 
 
+columns = torch.arange(12.0).reshape(4, 3).T  # of the same shape as rows, laid out otherwise
+rows = columns.contiguous()
+total = OwnGraphs(lambda x: (2 * x).sum(dim=1))
+assert torch.equal(total(rows), total(columns))
+assert total(rows.clone().requires_grad_()).requires_grad
+
+
 def plain(x):
     return x.sin()
 

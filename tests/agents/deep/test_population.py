@@ -115,6 +115,9 @@ def test_what_a_population_refuses(tmp_path):
     env = gymnasium.make("CartPole-v1")
     with pytest.raises(ValueError, match="function that makes a new environment"):
         Population(DQN, lambda: env, seeds=2)
+    names = iter(["CartPole-v1", "Acrobot-v1"])
+    with pytest.raises(ValueError, match="expected an environment with observation space"):
+        Population(DQN, lambda: gymnasium.make(next(names)), seeds=2)
     population = Population(DQN, "CartPole-v1", seeds=2, **SMALL)
     with pytest.raises(ValueError, match="at least one timestep"):
         population.learn(0)

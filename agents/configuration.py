@@ -86,11 +86,9 @@ def _check(
         return
     if value is None and "None" in annotation:
         return
-    for kind, what, type_ in (("bool", "True or False", bool), ("str", "text", str)):
-        if annotation.startswith(kind):
-            if not isinstance(value, type_):
-                raise ValueError(f"expected {name} as {what}, got {value!r}")
-            return
+    if annotation.startswith(("bool", "str")):
+        _check_plain(name, annotation, value)
+        return
     if annotation.startswith("tuple") or ("tuple" in annotation and isinstance(value, tuple)):
         if not isinstance(value, tuple):
             raise ValueError(f"expected {name} as a tuple of integers, got {value!r}")
@@ -103,6 +101,12 @@ def _check(
     if not (inside and math.isfinite(least) and math.isfinite(most)):
         bracket = "[" if inclusive else "("
         raise ValueError(f"expected {name} in {bracket}{low}, {high}], got {value}")
+
+
+def _check_plain(name: str, annotation: str, value: Any) -> None:
+    kind, what = (bool, "True or False") if annotation.startswith("bool") else (str, "text")
+    if not isinstance(value, kind):
+        raise ValueError(f"expected {name} as {what}, got {value!r}")
 
 
 def _ends(name: str, annotation: str, value: Any) -> tuple[float, float]:

@@ -64,7 +64,7 @@ def new_adam_state(parameters: Sequence[Tensor]) -> AdamState:
     return AdamState(
         means=[torch.zeros_like(parameter) for parameter in parameters],
         squares=[torch.zeros_like(parameter) for parameter in parameters],
-        steps=torch.zeros(len(parameters[0]), device=parameters[0].device),
+        steps=torch.zeros(len(parameters[0]), dtype=torch.float32, device=parameters[0].device),
     )
 
 

@@ -12,7 +12,7 @@ __all__ = ["acting_arithmetic", "learning_arithmetic"]
 
 @contextmanager
 def learning_arithmetic(num_threads: int | None) -> Iterator[None]:
-    """Threads for small networks, and no denormal numbers.
+    """Threads for small networks, no denormal numbers, and gradients whatever the caller has.
 
     A second thread hardly helps a small network, and makes it many times slower while another
     program uses the core. Denormal numbers, below 1e-38, pile up in the optimiser's means of units
@@ -27,7 +27,8 @@ def learning_arithmetic(num_threads: int | None) -> Iterator[None]:
         torch.set_num_threads(num_threads)
     torch.set_flush_denormal(True)
     try:
-        yield
+        with torch.enable_grad():  # the caller may be in torch.no_grad()
+            yield
     finally:
         torch.set_num_threads(threads_before)
         torch.set_flush_denormal(flushed_before)
@@ -54,4 +55,4 @@ def acting_arithmetic(num_threads: int | None) -> Iterator[None]:
 
 def _flushes() -> bool:
     """Whether denormal numbers count as 0; torch does not tell."""
-    return bool(torch.tensor(1e-38) * 0.01 == 0)
+    return bool(torch.tensor(1e-38, dtype=torch.float32) * 0.01 == 0)

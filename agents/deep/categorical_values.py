@@ -40,7 +40,7 @@ def value_atoms(v_min: float, v_max: float, num_atoms: int) -> Float[Tensor, " a
         raise ValueError(f"expected at least two atoms, got {num_atoms}")
     if not v_min < v_max:
         raise ValueError(f"expected v_min below v_max, got {v_min} and {v_max}")
-    return torch.linspace(v_min, v_max, num_atoms)
+    return torch.linspace(v_min, v_max, num_atoms, dtype=torch.float32)
 
 
 def expected_values(

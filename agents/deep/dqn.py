@@ -140,7 +140,7 @@ class DQN(AbstractDeepAgent):
                 folder=config.replay_folder,
             )
 
-        rates = torch.tensor(settings.learning_rates)
+        rates = torch.tensor(settings.learning_rates, dtype=torch.float32)
         update = QUpdate(network, loss, rates, compiled=config.compile)
         return QLearners(network, update, remember, steps, streams, settings, num_rows=num_rows)
 

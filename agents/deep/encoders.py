@@ -188,7 +188,7 @@ class NumberEncoder(nn.Module):
 
 def _follow_dtype(module: nn.Module) -> None:
     """Give a module a buffer that ``module.double()`` converts: the dtype to compute in."""
-    module.register_buffer("unit", torch.ones(()), persistent=False)
+    module.register_buffer("unit", torch.ones((), dtype=torch.float32), persistent=False)
 
 
 class ImageEncoder(nn.Module):

@@ -173,7 +173,9 @@ class EpisodeStorage:
             weights = (torch.arange(room) < steps).to(torch.float32).unsqueeze(0)
         if discount is not None:
             factors = (discount ** tensors["times"].double()).float()
-        divisors = torch.tensor([float(self.ended[member])]) if over_episodes else None
+        divisors = None
+        if over_episodes:
+            divisors = torch.tensor([self.ended[member]], dtype=torch.float32)
         self._leave(member)
         return EpisodeBatch(
             observations=tuple(tensors[f"leaf{i}"] for i in range(self._num_leaves)),

@@ -90,9 +90,9 @@ def loss_weights(configs: Sequence[PolicyGradientConfig], traces: Sequence[float
         traces: Lambda of each.
     """
     return LossWeights(
-        value=torch.tensor([float(config.value_weight) for config in configs]),
-        entropy=torch.tensor([float(config.entropy_weight) for config in configs]),
-        trace=torch.tensor([float(trace) for trace in traces]),
+        value=_floats([config.value_weight for config in configs]),
+        entropy=_floats([config.entropy_weight for config in configs]),
+        trace=_floats(traces),
     )
 
 
@@ -121,7 +121,7 @@ class LearningRates:
     def __init__(self, configs: Sequence[PolicyGradientConfig]) -> None:
         self._rates = [config.learning_rate for config in configs]
         self._change = any(isinstance(rate, Schedule) for rate in self._rates)
-        self._tensor = torch.tensor([self.of_member(i, 0) for i in range(len(configs))])
+        self._tensor = _floats([self.of_member(i, 0) for i in range(len(configs))])
 
     def at(self, step: int) -> Float[Tensor, " members"]:
         """(M,) the rates at an environment step."""
@@ -134,3 +134,7 @@ class LearningRates:
         """One member's rate at an environment step."""
         rate = self._rates[member]
         return rate.value(step) if isinstance(rate, Schedule) else float(rate)
+
+
+def _floats(values: Sequence[float]) -> Float[Tensor, " members"]:
+    return torch.tensor(values, dtype=torch.float32)

@@ -103,7 +103,7 @@ class PolicyHead(nn.Module):
             for name, bound in zip(("low", "high"), _finite_bounds(action_space), strict=True):
                 self.register_buffer(name, bound, persistent=False)
         if numbers and not self.state_dependent_sigma:
-            start = torch.full((len(rngs), 1, numbers), initial_log_sigma)
+            start = torch.full((len(rngs), 1, numbers), initial_log_sigma, dtype=torch.float32)
             self.log_sigma = nn.Parameter(start)
         self.is_choice = isinstance(action_space, spaces.Discrete)
 

@@ -56,15 +56,10 @@ def test_values_count_from_zero_and_keep_their_places():
             assert arrays[leaf].dtype == single[leaf].dtype == leaves.dtypes[leaf]
 
 
-@pytest.mark.parametrize(
-    "space",
-    [
-        NESTED,
-        spaces.Discrete(3, start=-4),
-        spaces.Box(-1, 1, (), np.float64),
-        spaces.Tuple([NESTED]),
-    ],
-)
+PLAIN = [spaces.Discrete(3, start=-4), spaces.Box(-1, 1, (), np.float64)]
+
+
+@pytest.mark.parametrize("space", [NESTED, *PLAIN, spaces.Tuple([NESTED, *PLAIN])])
 def test_the_way_back(space):
     space.seed(3)
     elements = [space.sample() for _ in range(5)]

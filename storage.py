@@ -144,6 +144,9 @@ def read_arrays(
             # the header first: a stranger's file may hold what numpy has no type for (bfloat16)
             header = _parse_header(file.metadata() or {}, source, expected_format)
             arrays = {name: file.get_tensor(name) for name in file.keys()}
+            for name, array in arrays.items():
+                if array.dtype.kind not in "biufc":  # what a package such as ml_dtypes adds
+                    raise TypeError(f"{name} holds {array.dtype}")
     except (SafetensorError, TypeError, AttributeError) as error:
         raise ValueError(
             f"expected a {expected_format} file, got {source}, which is damaged or of another "

@@ -11,7 +11,7 @@ from ..schedules import Schedule
 from .action_value_targets import ErrorLoss
 from .layers import Activation
 
-__all__ = ["DQNConfig"]
+__all__ = ["ActionMasks", "DQNConfig"]
 
 ActionMasks = Literal["auto", "never"]
 

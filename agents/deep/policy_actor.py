@@ -31,12 +31,12 @@ from .policy_distributions import AbstractPolicyDistribution
 from .policy_networks import ActorCritic, PolicyHead, PolicyNetwork
 from .quick_layers import QuickDense, quick_dense, quick_encoder
 
-__all__ = ["PolicyActor", "drawn_choices"]
+__all__ = ["NEVER", "PolicyActor", "drawn_choices"]
 
 Array = NDArray[Any]
 Leaves = Sequence[Shaped[Array, "members batch ..."]]
 
-_NEVER = np.finfo(np.float32).min / 2  # a logit whose distance to any other is finite
+NEVER = np.finfo(np.float32).min / 2  # a logit whose distance to any other is finite
 
 
 class PolicyActor:
@@ -229,7 +229,7 @@ def drawn_choices(
         uniforms: (M, B) in [0, 1).
     """
     if allowed is not None:
-        logits[~allowed] = _NEVER
+        logits[~allowed] = NEVER
     logits -= np.maximum.reduce(logits, axis=-1, keepdims=True)
     cumulative = np.exp(logits, out=logits).cumsum(axis=-1)
     thresholds = uniforms[..., np.newaxis] * cumulative[..., -1:]

@@ -8,12 +8,12 @@ from typing import Literal, get_args
 
 from ..configuration import check_fields
 from ..schedules import Schedule
+from .configuration import ActionMasks
 from .layers import Activation
 from .policy_gradient_update import Optimiser
 
 __all__ = ["A2CConfig", "AverageOver", "REINFORCEConfig"]
 
-ActionMasks = Literal["auto", "never"]
 AverageOver = Literal["episodes", "steps"]
 
 _RANGES = {

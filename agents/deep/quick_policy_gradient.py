@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .flat_parameters import FlatParameters
+from .policy_actor import NEVER
 from .policy_gradient_losses import (
     Batch,
     EpisodeBatch,
@@ -49,8 +50,6 @@ __all__ = ["QuickPass", "quick_pass"]
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
-
-_NEVER = np.finfo(np.float32).min / 2  # a logit whose distance to any other is finite
 
 
 class _Terms(NamedTuple):
@@ -127,7 +126,7 @@ class QuickPass:
         """(M, T) log-probabilities and entropies of choices, and (M, T, A) derivatives."""
         never = None if batch.allowed is None else ~batch.allowed.numpy()
         if never is not None:
-            logits[never] = _NEVER
+            logits[never] = NEVER
         logits -= np.maximum.reduce(logits, axis=-1, keepdims=True)
         p = np.exp(logits)
         sums = np.add.reduce(p, axis=-1, keepdims=True)

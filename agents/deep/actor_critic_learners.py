@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from jaxtyping import Bool
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ from .member_learners import (
     with_prefix,
     without_prefix,
 )
+from .member_rates import MemberRates
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import Streams
 from .observation_leaves import ObservationLeaves
@@ -31,7 +33,6 @@ from .policy_actor import PolicyActor
 from .policy_gradient_configuration import A2CConfig
 from .policy_gradient_losses import PolicyGradientResult, actor_critic_losses
 from .policy_gradient_members import (
-    LearningRates,
     leaf_kinds,
     loss_weights,
     policy_parameters,
@@ -86,7 +87,7 @@ class ActorCriticLearners(AbstractMemberLearners):
         )
         self._scales = np.repeat([c.reward_scale for c in configs], num_rows // len(configs))
         self._discounts = np.array([config.discount for config in configs], dtype=np.float32)
-        self._rates = LearningRates(configs)
+        self._rates = MemberRates([config.learning_rate for config in configs])
         self._rollout: Rollout | None = None
         self._told: PolicyGradientResult | None = None
 
@@ -140,7 +141,8 @@ class ActorCriticLearners(AbstractMemberLearners):
         )
         if rollout.full:
             batch = rollout.batch(leaves, self._discounts, alike=self._config.compile)
-            self._told = self._update(batch, self._rates.at(self.num_timesteps))
+            rates = torch.from_numpy(self._rates.at(self.num_timesteps)).float()
+            self._told = self._update(batch, rates)
             self.num_updates += 1
 
     def _of_members(self, rows: Array) -> Array:

@@ -38,12 +38,13 @@ from .categorical_values import value_atoms
 from .configuration import DQNConfig
 from .deep_agent import AbstractDeepAgent
 from .encoders import Encoder
+from .member_rates import MemberRates
 from .member_steps import AbstractMemberSteps
 from .member_streams import member_streams
 from .networks import QNetwork
 from .observation_leaves import ObservationLeaves
 from .policy_export import GreedyPolicy
-from .q_learners import QLearners, QSettings, Rates
+from .q_learners import QLearners, QSettings
 from .q_losses import QLossSettings
 from .q_update import QUpdate
 from .replay_memory import ReplayMemory
@@ -156,8 +157,8 @@ def _settings(configs: Sequence[DQNConfig], atoms: torch.Tensor, action_start: i
         tau=config.tau,
         atoms=atoms if config.categorical else None,
         action_start=action_start,
-        exploration=Rates([0.0 if own.noisy else own.exploration_rate for own in configs]),
-        importance=Rates([own.importance_exponent for own in configs]),
+        exploration=MemberRates([0.0 if own.noisy else own.exploration_rate for own in configs]),
+        importance=MemberRates([own.importance_exponent for own in configs]),
         learning_rates=tuple(own.learning_rate for own in configs),
     )
 

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..schedules import Schedule
 from .encoders import Encoder
 from .flat_parameters import FlatParameters
 from .observation_leaves import ObservationLeaves
@@ -22,7 +21,6 @@ from .policy_gradient_update import UpdateSettings
 from .policy_networks import ActorCritic, PolicyHead, PolicyNetwork, ValueHead
 
 __all__ = [
-    "LearningRates",
     "check_policy_action_space",
     "leaf_kinds",
     "loss_weights",
@@ -109,31 +107,6 @@ def update_settings(
             explores=any(config.entropy_weight > 0 for config in configs),
         ),
     )
-
-
-class LearningRates:
-    """The members' learning rates, as they change with the steps.
-
-    Args:
-        configs: Of M members.
-    """
-
-    def __init__(self, configs: Sequence[PolicyGradientConfig]) -> None:
-        self._rates = [config.learning_rate for config in configs]
-        self._change = any(isinstance(rate, Schedule) for rate in self._rates)
-        self._tensor = _floats([self.of_member(i, 0) for i in range(len(configs))])
-
-    def at(self, step: int) -> Float[Tensor, " members"]:
-        """(M,) the rates at an environment step."""
-        if self._change:
-            for member in range(len(self._rates)):
-                self._tensor[member] = self.of_member(member, step)
-        return self._tensor
-
-    def of_member(self, member: int, step: int) -> float:
-        """One member's rate at an environment step."""
-        rate = self._rates[member]
-        return rate.value(step) if isinstance(rate, Schedule) else float(rate)
 
 
 def _floats(values: Sequence[float]) -> Float[Tensor, " members"]:

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...envs.arguments import whole_number
-from ..schedules import Schedule
 from .action_value_targets import importance_weights, masked_values
 from .categorical_values import expected_values
 from .layers import layer_noise
@@ -34,6 +33,7 @@ from .member_learners import (
     with_prefix,
     without_prefix,
 )
+from .member_rates import MemberRates
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import MemberStreams, Streams
 from .networks import QNetwork
@@ -42,35 +42,13 @@ from .q_update import QUpdate
 from .quick_values import QuickValues, quick_values
 from .replay_memory import ReplayMemory
 
-__all__ = ["QLearners", "QSettings", "Rates"]
+__all__ = ["QLearners", "QSettings"]
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 Leaves = tuple[Array, ...]
-
-
-class Rates:
-    """Numbers or schedules of M members, by step.
-
-    Args:
-        values: One for each member.
-    """
-
-    def __init__(self, values: Sequence[float | Schedule]) -> None:
-        self._values = list(values)
-        self._agree = all(value == self._values[0] for value in self._values)
-        self._latest = np.full(len(self._values), np.nan)
-
-    def at(self, step: int) -> Float[Floats, " members"]:
-        """(M,) the numbers at a step."""
-        if not self._agree:
-            return np.array([_at(value, step) for value in self._values])
-        value = _at(self._values[0], step)
-        if value != self._latest[0]:
-            self._latest = np.full(len(self._values), value)
-        return self._latest
 
 
 @dataclass(frozen=True)
@@ -100,8 +78,8 @@ class QSettings:
     tau: float
     atoms: Tensor | None
     action_start: int
-    exploration: Rates
-    importance: Rates
+    exploration: MemberRates
+    importance: MemberRates
     learning_rates: tuple[float, ...]
 
 
@@ -340,10 +318,6 @@ class QLearners(AbstractMemberLearners):
         if flag(facts["remembers"]) or flag(facts["begun"]):
             self.memory = self._remember(flag(facts["masks"]))
             self.memory.restore(without_prefix("memory.", arrays))
-
-
-def _at(value: float | Schedule, step: int) -> float:
-    return value.value(step) if isinstance(value, Schedule) else value
 
 
 def _best(

@@ -26,6 +26,7 @@ from .member_learners import (
     with_prefix,
     without_prefix,
 )
+from .member_rates import MemberRates
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import Streams
 from .observation_leaves import ObservationLeaves
@@ -33,7 +34,6 @@ from .policy_actor import PolicyActor
 from .policy_gradient_configuration import REINFORCEConfig
 from .policy_gradient_losses import PolicyGradientResult, reinforce_losses
 from .policy_gradient_members import (
-    LearningRates,
     leaf_kinds,
     loss_weights,
     policy_parameters,
@@ -92,7 +92,7 @@ class ReinforceLearners(AbstractMemberLearners):
             for part, config in zip(parts, configs, strict=True)
         ]
         self._scales = np.repeat([c.reward_scale for c in configs], num_rows // len(configs))
-        self._rates = LearningRates(configs)
+        self._rates = MemberRates([config.learning_rate for config in configs])
         self._storage: EpisodeStorage | None = None
         self._latents: Array = np.zeros(0)
         self._seen: tuple[Leaves, Masks | None] = ((), None)
@@ -163,7 +163,7 @@ class ReinforceLearners(AbstractMemberLearners):
             over_episodes=config.average_over == "episodes",
             padded=config.compile,
         )
-        rates = self._rates.at(self.num_timesteps)[member : member + 1]
+        rates = torch.tensor([self._rates.of_member(member, self.num_timesteps)])
         self._told[member] = self._updates[member](batch, rates)
         self.updates[member] += 1
         self.num_updates = int(self.updates[0])

@@ -6,7 +6,6 @@ import torch
 from gymagine.agents.deep.observation_leaves import ObservationLeaves
 from gymagine.agents.deep.policy_gradient_configuration import A2CConfig, REINFORCEConfig
 from gymagine.agents.deep.policy_gradient_members import (
-    LearningRates,
     check_policy_action_space,
     loss_weights,
     policy_parameters,
@@ -51,14 +50,6 @@ def test_images_are_encoded_once_for_policy_and_values():
     assert sum("convolutions" in name for name in names) == 2  # weights and biases
     assert isinstance(parameters().module, ActorCritic)
     assert isinstance(parameters(with_values=False).module, PolicyNetwork)
-
-
-def test_rates_follow_their_own_schedules():
-    configs = [A2CConfig(learning_rate="linear:0.1:0:100"), A2CConfig(learning_rate=0.5)]
-    rates = LearningRates(configs)
-    for step, expected in ((0, 0.1), (50, 0.05), (100, 0.0), (1_000, 0.0)):
-        assert rates.at(step).tolist() == pytest.approx([expected, 0.5])
-        assert rates.of_member(0, step) == pytest.approx(expected)
 
 
 def test_weights_and_settings():

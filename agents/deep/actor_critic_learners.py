@@ -12,12 +12,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from jaxtyping import Bool
 from numpy.typing import NDArray
 
 from ...envs.arguments import whole_number
 from .member_learners import (
-    AbstractMemberLearners,
     check_finite,
     fill_tensors,
     flag,
@@ -25,11 +23,9 @@ from .member_learners import (
     with_prefix,
     without_prefix,
 )
-from .member_rates import MemberRates
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import Streams
 from .observation_leaves import ObservationLeaves
-from .policy_actor import PolicyActor
 from .policy_gradient_configuration import A2CConfig
 from .policy_gradient_losses import PolicyGradientResult, actor_critic_losses
 from .policy_gradient_members import (
@@ -39,6 +35,7 @@ from .policy_gradient_members import (
     update_settings,
 )
 from .policy_gradient_update import PolicyGradientUpdate, compiled_run
+from .policy_learners import AbstractPolicyLearners
 from .rollout import Rollout
 
 __all__ = ["ActorCriticLearners"]
@@ -48,7 +45,7 @@ Leaves = tuple[Array, ...]
 Masks = NDArray[np.bool_]
 
 
-class ActorCriticLearners(AbstractMemberLearners):
+class ActorCriticLearners(AbstractPolicyLearners):
     """M actor-critics (see `AbstractMemberLearners`).
 
     Args:
@@ -59,8 +56,6 @@ class ActorCriticLearners(AbstractMemberLearners):
         streams: The members' random numbers.
         num_rows: R.
 
-    Attributes:
-        actor: Acts.
     """
 
     def __init__(
@@ -72,11 +67,10 @@ class ActorCriticLearners(AbstractMemberLearners):
         streams: Streams,
         num_rows: int,
     ) -> None:
-        super().__init__(steps, streams, num_rows)
         self._config, self._leaves = configs[0], leaves
         rngs = streams.parameters.generators
         flat = policy_parameters(configs[0], leaves, action_space, rngs, with_values=True)
-        self.actor = PolicyActor(flat, action_space)
+        super().__init__(flat, configs, action_space, steps, streams, num_rows)
         settings = update_settings(configs, standardise=configs[0].normalise_advantages)
         self._update = PolicyGradientUpdate(
             flat,
@@ -85,22 +79,9 @@ class ActorCriticLearners(AbstractMemberLearners):
             settings,
             run=compiled_run(flat, actor_critic_losses, settings) if configs[0].compile else None,
         )
-        self._scales = np.repeat([c.reward_scale for c in configs], num_rows // len(configs))
         self._discounts = np.array([config.discount for config in configs], dtype=np.float32)
-        self._rates = MemberRates([config.learning_rate for config in configs])
         self._rollout: Rollout | None = None
         self._told: PolicyGradientResult | None = None
-
-    def choose(
-        self,
-        member: int,
-        leaves: Leaves,
-        masks: Bool[Masks, "batch actions"] | None,
-        deterministic: bool,
-    ) -> Array:
-        """(B, ...) a member's actions (see `AbstractMemberLearners`)."""
-        streams = None if deterministic else self.streams.prediction
-        return self.actor.choose(member, leaves, masks, streams)
 
     def scalars(self, member: int) -> dict[str, float]:
         """What to log of a member, by TensorBoard name."""
@@ -119,10 +100,7 @@ class ActorCriticLearners(AbstractMemberLearners):
         self._rollout.clear()
 
     def _act(self, leaves: Leaves, masks: Masks | None) -> Array:
-        allowed = None if masks is None else self._of_members(masks)
-        latents, actions = self.actor.draw(
-            [self._of_members(leaf) for leaf in leaves], allowed, self.streams.acting
-        )
+        latents, actions = self._draw(leaves, masks)
         self._steps_so_far().begin_step(leaves, masks, latents)
         return actions
 
@@ -130,8 +108,7 @@ class ActorCriticLearners(AbstractMemberLearners):
         rollout = self._steps_so_far()
         cut_values = None
         if found.truncated.any():
-            led_to = tuple(self._of_members(leaf) for leaf in found.next_leaves)
-            cut_values = self.actor.values(led_to).reshape(-1)
+            cut_values = self._values(found.next_leaves)
         rollout.end_step(
             found.rewards * self._scales,
             found.terminated,
@@ -144,10 +121,6 @@ class ActorCriticLearners(AbstractMemberLearners):
             rates = torch.from_numpy(self._rates.at(self.num_timesteps)).float()
             self._told = self._update(batch, rates)
             self.num_updates += 1
-
-    def _of_members(self, rows: Array) -> Array:
-        """(M, N, ...)."""
-        return rows.reshape(self.num_members, -1, *rows.shape[1:])
 
     def _steps_so_far(self) -> Rollout:
         assert self._rollout is not None, "episodes begin before steps are taken"

@@ -10,11 +10,10 @@ from gymnasium import spaces
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from .actor_critic_learners import ActorCriticLearners
 from .deep_agent import AbstractDeepAgent
 from .policy_export import GreedyPolicy
 from .policy_gradient_members import check_policy_action_space
-from .reinforce_learners import ReinforceLearners
+from .policy_learners import AbstractPolicyLearners
 
 __all__ = ["AbstractPolicyAgent"]
 
@@ -22,7 +21,7 @@ __all__ = ["AbstractPolicyAgent"]
 class AbstractPolicyAgent(AbstractDeepAgent, ABC):
     """A deep agent that learns a policy."""
 
-    learners: ActorCriticLearners | ReinforceLearners
+    learners: AbstractPolicyLearners
 
     def state_values(self, observation: Any) -> Float32[NDArray[np.float32], "*batch"]:
         """The value of one observation, (), or of a batch, (B,); 0 where none are learnt."""

@@ -12,12 +12,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 from numpy.typing import NDArray
 
 from .episode_storage import EpisodeStorage
 from .member_learners import (
-    AbstractMemberLearners,
     check_finite,
     fill_tensors,
     fitting,
@@ -26,11 +25,9 @@ from .member_learners import (
     with_prefix,
     without_prefix,
 )
-from .member_rates import MemberRates
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import Streams
 from .observation_leaves import ObservationLeaves
-from .policy_actor import PolicyActor
 from .policy_gradient_configuration import REINFORCEConfig
 from .policy_gradient_losses import PolicyGradientResult, reinforce_losses
 from .policy_gradient_members import (
@@ -40,6 +37,7 @@ from .policy_gradient_members import (
     update_settings,
 )
 from .policy_gradient_update import PolicyGradientUpdate, compiled_run
+from .policy_learners import AbstractPolicyLearners
 
 __all__ = ["ReinforceLearners"]
 
@@ -48,7 +46,7 @@ Leaves = tuple[Array, ...]
 Masks = NDArray[np.bool_]
 
 
-class ReinforceLearners(AbstractMemberLearners):
+class ReinforceLearners(AbstractPolicyLearners):
     """M members that learn by REINFORCE (see `AbstractMemberLearners`).
 
     Args:
@@ -60,7 +58,6 @@ class ReinforceLearners(AbstractMemberLearners):
         num_rows: R.
 
     Attributes:
-        actor: Acts.
         updates: (M,) each member's updates so far.
     """
 
@@ -75,12 +72,11 @@ class ReinforceLearners(AbstractMemberLearners):
         streams: Streams,
         num_rows: int,
     ) -> None:
-        super().__init__(steps, streams, num_rows)
         self._configs, self._leaves = list(configs), leaves
         rngs = streams.parameters.generators
         with_values = configs[0].baseline
         flat = policy_parameters(configs[0], leaves, action_space, rngs, with_values=with_values)
-        self.actor = PolicyActor(flat, action_space)
+        super().__init__(flat, configs, action_space, steps, streams, num_rows)
         settings = update_settings(configs, standardise=configs[0].normalise_returns)
         parts = [flat.of_member(member) for member in range(self.num_members)]
         # one graph for all members: their shapes are the same
@@ -91,24 +87,11 @@ class ReinforceLearners(AbstractMemberLearners):
             )
             for part, config in zip(parts, configs, strict=True)
         ]
-        self._scales = np.repeat([c.reward_scale for c in configs], num_rows // len(configs))
-        self._rates = MemberRates([config.learning_rate for config in configs])
         self._storage: EpisodeStorage | None = None
         self._latents: Array = np.zeros(0)
         self._seen: tuple[Leaves, Masks | None] = ((), None)
         self._told: list[PolicyGradientResult | None] = [None] * self.num_members
         self.updates = np.zeros(self.num_members, dtype=np.int64)
-
-    def choose(
-        self,
-        member: int,
-        leaves: Leaves,
-        masks: Bool[Masks, "batch actions"] | None,
-        deterministic: bool,
-    ) -> Array:
-        """(B, ...) a member's actions (see `AbstractMemberLearners`)."""
-        streams = None if deterministic else self.streams.prediction
-        return self.actor.choose(member, leaves, masks, streams)
 
     def scalars(self, member: int) -> dict[str, float]:
         """What to log of a member, by TensorBoard name."""
@@ -127,10 +110,7 @@ class ReinforceLearners(AbstractMemberLearners):
         self._storage.forget_running()
 
     def _act(self, leaves: Leaves, masks: Masks | None) -> Array:
-        allowed = None if masks is None else self._of_members(masks)
-        latents, actions = self.actor.draw(
-            [self._of_members(leaf) for leaf in leaves], allowed, self.streams.acting
-        )
+        latents, actions = self._draw(leaves, masks)
         self._latents = latents.reshape(-1, *latents.shape[2:])
         self._seen = leaves, masks
         return actions
@@ -145,8 +125,7 @@ class ReinforceLearners(AbstractMemberLearners):
         last_values = np.zeros(self.num_rows)
         cut = found.truncated & ~found.terminated
         if cut.any():
-            led_to = tuple(self._of_members(leaf) for leaf in found.next_leaves)
-            last_values[cut] = self.actor.values(led_to).reshape(-1)[cut]
+            last_values[cut] = self._values(found.next_leaves)[cut]
         copies = self.num_rows // self.num_members
         for row in np.flatnonzero(over).tolist():
             discount = self._configs[row // copies].discount
@@ -167,10 +146,6 @@ class ReinforceLearners(AbstractMemberLearners):
         self._told[member] = self._updates[member](batch, rates)
         self.updates[member] += 1
         self.num_updates = int(self.updates[0])
-
-    def _of_members(self, rows: Array) -> Array:
-        """(M, N, ...)."""
-        return rows.reshape(self.num_members, -1, *rows.shape[1:])
 
     def _new_storage(self, num_actions: int) -> EpisodeStorage:
         return EpisodeStorage(

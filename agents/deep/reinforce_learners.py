@@ -142,7 +142,9 @@ class ReinforceLearners(AbstractPolicyLearners):
             over_episodes=config.average_over == "episodes",
             padded=config.compile,
         )
-        rates = torch.tensor([self._rates.of_member(member, self.num_timesteps)])
+        rates = torch.tensor(
+            [self._rates.of_member(member, self.num_timesteps)], dtype=torch.float32
+        )
         self._told[member] = self._updates[member](batch, rates)
         self.updates[member] += 1
         self.num_updates = int(self.updates[0])

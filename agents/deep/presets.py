@@ -133,9 +133,11 @@ _DQN = (
             "gradient_steps": 1,
             "exploration_rate": _falling(1.0, 0.1, 12_000),
             "hidden_sizes": (128, 128),
+            "n_step": 3,
         },
-        source=f"{_ZOO}, dqn.yml, Acrobot-v1, with 128x128 units for 256x256, a quarter of the "
-        "updates, and a step size and a target that with these do not fall back (found here)",
+        source=f"{_ZOO}, dqn.yml, Acrobot-v1, with 128x128 units for 256x256 and a quarter of the "
+        "updates; the step size, the target and the 3 steps were found here: with one step half "
+        "of the seeds fall back",
     ),
     Preset(
         agent="dqn",

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...envs.arguments import whole_number
+from .devices import array_of
 from .member_learners import (
     check_finite,
     fill_tensors,
@@ -139,7 +140,7 @@ class ActorCriticLearners(AbstractPolicyLearners):
     # ---- for checkpoints ------------------------------------------------------------------------
 
     def _arrays(self, member: int | None) -> dict[str, Array]:
-        found = {name: tensor.numpy() for name, tensor in self._update.tensors().items()}
+        found = {name: array_of(tensor) for name, tensor in self._update.tensors().items()}
         if self._rollout is not None:
             found |= with_prefix("rollout.", self._rollout.arrays())
         return {name: part_of(array, member) for name, array in found.items()}

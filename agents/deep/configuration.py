@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ..configuration import check_fields
 from ..schedules import Schedule
 from .action_value_targets import ErrorLoss
+from .devices import check_device
 from .layers import Activation
 
 __all__ = ["ActionMasks", "DQNConfig"]
@@ -123,12 +124,17 @@ class DQNConfig:
     num_threads: int | None = 1
     """Threads of torch while it learns; None leaves them. A second one hardly helps a small
     network, and makes it many times slower while another program uses the core."""
+    device: str = "auto"
+    """Where networks live: ``cpu``, ``cuda``, ``cuda:1`` and so on. ``auto`` takes a CUDA device,
+    where there is one, for images, and the processor for all else: a small network's update is a
+    few dozen short operations, each of which takes longer to launch there than to compute here."""
     compile: bool = False
     """Compile the update into one graph: half a minute at first, then two and a half times the
     updates of a small network."""
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES)
+        check_device(self.device)
         if self.batch_size > self.buffer_size:
             raise ValueError(
                 f"expected a batch_size within the buffer_size of {self.buffer_size}, got "

@@ -29,6 +29,7 @@ from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
 from ..space_json import space_from_json, space_to_json
 from .arithmetic import acting_arithmetic, learning_arithmetic
+from .devices import with_device_there
 from .environment_copies import EnvironmentCopies, copies_of, num_rows_of
 from .member_learners import AbstractMemberLearners
 from .member_steps import AbstractMemberSteps, EnvironmentSteps, VectorMemberSteps
@@ -254,7 +255,7 @@ class AbstractDeepAgent(AbstractLearner):
         with damage_in(path):
             if header["agent"] != cls.name:
                 raise ValueError(f"expected a {cls.name} agent, got {path} of {header['agent']}")
-            config = config_from_json(cls.Config, header["config"])
+            config = with_device_there(config_from_json(cls.Config, header["config"]))
             saved = tuple(
                 space_from_json(header[f"{kind}_space"]) for kind in ("observation", "action")
             )

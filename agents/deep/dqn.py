@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from .categorical_values import value_atoms
 from .configuration import DQNConfig
 from .deep_agent import AbstractDeepAgent
+from .devices import device_for
 from .encoders import Encoder
 from .member_rates import MemberRates
 from .member_steps import AbstractMemberSteps
@@ -92,6 +93,7 @@ class DQN(AbstractDeepAgent):
         """See `AbstractDeepAgent.policy_module`."""
         network = self.learners.update.network_of(self._member)
         atoms = self.learners.settings.atoms
+        atoms = None if atoms is None else atoms.cpu()
         return GreedyPolicy(network, self._leaves, self.action_space, atoms)
 
     @classmethod
@@ -116,8 +118,10 @@ class DQN(AbstractDeepAgent):
         num_actions = int(action_space.n)
         streams = member_streams(seeds)
         atoms = value_atoms(config.v_min, config.v_max, config.num_atoms)
-        settings = _settings(configs, atoms, int(action_space.start))
         network = _network(config, leaves, num_actions, streams.parameters.generators)
+        device = device_for(config.device, network.encoder)
+        network.to(device)
+        settings = _settings(configs, atoms.to(device), int(action_space.start))
         loss = QLossSettings(
             double=config.double,
             error_loss=config.error_loss,
@@ -141,7 +145,7 @@ class DQN(AbstractDeepAgent):
                 folder=config.replay_folder,
             )
 
-        rates = torch.tensor(settings.learning_rates, dtype=torch.float32)
+        rates = torch.tensor(settings.learning_rates, dtype=torch.float32).to(device)
         update = QUpdate(network, loss, rates, compiled=config.compile)
         return QLearners(network, update, remember, steps, streams, settings, num_rows=num_rows)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...envs.arguments import whole_number
+from .devices import array_of
 from .member_episodes import MemberEpisodes
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import Streams
@@ -282,7 +283,7 @@ def fill_tensors(tensors: Mapping[str, Tensor], arrays: Mapping[str, Array]) -> 
         ValueError: One is missing or of another shape or dtype: the file is damaged.
     """
     for name, tensor in tensors.items():
-        array = fitting(arrays.get(name), name, tensor.detach().cpu().numpy())
+        array = fitting(arrays.get(name), name, array_of(tensor))
         with torch.no_grad():
             tensor.copy_(torch.from_numpy(np.ascontiguousarray(array)))
 

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int64, Num, Shaped
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .devices import array_of
 from .encoders import Encoder
 from .environment_actions import environment_actions
 from .flat_parameters import FlatParameters
@@ -113,8 +114,8 @@ class PolicyActor:
             return choices, choices.reshape(-1) + self._start
         policy = self.policy(leaves, allowed)
         with torch.no_grad():  # a free sigma is a parameter
-            latents = policy.sample_latent(torch.from_numpy(noise))
-            return latents.numpy(), self._in_space(policy.action(latents))
+            latents = policy.sample_latent(self._tensor(noise))
+            return array_of(latents), self._in_space(policy.action(latents))
 
     def choose(
         self,
@@ -136,7 +137,7 @@ class PolicyActor:
         if streams is None:
             return self._in_space(policy.mode())
         own = MemberStreams(streams.generators[member : member + 1])
-        return self._in_space(policy.sample(torch.from_numpy(self._noise(own, len(leaves[0])))))
+        return self._in_space(policy.sample(self._tensor(self._noise(own, len(leaves[0])))))
 
     def policy(
         self,
@@ -151,13 +152,13 @@ class PolicyActor:
             allowed: (M, B, A) the actions that may be chosen, or None for all.
             member: The one whose policy it is, with M = 1; None for all members.
         """
-        masks = None if allowed is None else _tensor(allowed)
+        masks = None if allowed is None else self._tensor(allowed)
         encoder, head = _parts(self._module(member))
         with torch.no_grad():
             if self._quick_policy is not None:
                 out = torch.from_numpy(self._quick_outputs(leaves, member))
                 return head.distribution(out, masks)
-            features = encoder(tuple(_tensor(leaf) for leaf in leaves))
+            features = encoder(tuple(self._tensor(leaf) for leaf in leaves))
             policy: AbstractPolicyDistribution = head(features, masks)
         return policy
 
@@ -177,14 +178,11 @@ class PolicyActor:
             layers = self._quick_value if member is None else self._quick_value.of_member(member)
             return layers(self._quick_encoder(leaves))[..., 0]
         with torch.no_grad():
-            found: NDArray[np.float32] = module.values(
-                tuple(_tensor(leaf) for leaf in leaves)
-            ).numpy()
-        return found
+            return array_of(module.values(tuple(self._tensor(leaf) for leaf in leaves)))
 
     def network_of(self, member: int) -> ActorCritic | PolicyNetwork:
-        """A member's network, which what is learnt later does not change."""
-        own = deepcopy(self._flat.of_member(member).module)
+        """A member's network on the processor, which what is learnt later does not change."""
+        own = deepcopy(self._flat.of_member(member).module).cpu()
         assert isinstance(own, ActorCritic | PolicyNetwork)
         return own
 
@@ -201,6 +199,11 @@ class PolicyActor:
         assert self._quick_encoder is not None and self._quick_policy is not None
         layers = self._quick_policy if member is None else self._quick_policy.of_member(member)
         return layers(self._quick_encoder(leaves))
+
+    def _tensor(self, array: Array) -> Tensor:
+        # the caller's may be read-only, of which torch would warn
+        tensor = torch.from_numpy(np.require(array, None, ["C", "W"]))
+        return tensor.to(self._flat.values.device)
 
     def _in_space(self, actions: Tensor) -> Array:
         """(M * B, ...)."""
@@ -235,11 +238,6 @@ def drawn_choices(
     thresholds = uniforms[..., np.newaxis] * cumulative[..., -1:]
     chosen: NDArray[np.int64] = (cumulative > thresholds).argmax(axis=-1)
     return chosen
-
-
-def _tensor(array: Array) -> Tensor:
-    # the caller's may be read-only, of which torch would warn
-    return torch.from_numpy(np.require(array, None, ["C", "W"]))
 
 
 def _parts(module: nn.Module) -> tuple[Encoder, PolicyHead]:

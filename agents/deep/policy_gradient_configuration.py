@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ..configuration import check_fields
 from ..schedules import Schedule
 from .configuration import ActionMasks
+from .devices import check_device
 from .layers import Activation
 from .policy_gradient_update import Optimiser
 
@@ -88,12 +89,15 @@ class A2CConfig:
     """Whether ``info["action_mask"]`` forbids actions: where the first one has it, or never."""
     num_threads: int | None = 1
     """Threads of torch while it learns; None leaves them (see `DQNConfig`)."""
+    device: str = "auto"
+    """Where networks live (see `DQNConfig`)."""
     compile: bool = False
     """Compile the update into one graph, which takes half a minute at first. Small dense networks
     are as fast without."""
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES)
+        check_device(self.device)
 
 
 @dataclass(frozen=True)
@@ -155,9 +159,12 @@ class REINFORCEConfig:
     """Whether ``info["action_mask"]`` forbids actions: where the first one has it, or never."""
     num_threads: int | None = 1
     """Threads of torch while it learns; None leaves them (see `DQNConfig`)."""
+    device: str = "auto"
+    """Where networks live (see `DQNConfig`)."""
     compile: bool = False
     """Compile the update into one graph, for each power of two of steps: half a minute each.
     Small dense networks are as fast without."""
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES)
+        check_device(self.device)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .devices import device_for
 from .encoders import Encoder
 from .flat_parameters import FlatParameters
 from .observation_leaves import ObservationLeaves
@@ -61,9 +62,11 @@ def policy_parameters(
         **layers,
     )
     if not with_values:
-        return FlatParameters(PolicyNetwork(encoder, policy))
-    value = ValueHead(encoder.num_features, rngs=rngs, **layers)
-    return FlatParameters(ActorCritic(encoder, policy, value))
+        network: PolicyNetwork | ActorCritic = PolicyNetwork(encoder, policy)
+    else:
+        value = ValueHead(encoder.num_features, rngs=rngs, **layers)
+        network = ActorCritic(encoder, policy, value)
+    return FlatParameters(network.to(device_for(config.device, encoder)))
 
 
 def check_policy_action_space(space: gymnasium.Space[Any]) -> None:

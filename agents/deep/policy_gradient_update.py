@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from .adam import AdamState, adam_step, clip_by_member, new_adam_state
+from .devices import on_device
 from .flat_parameters import FlatParameters
 from .own_graphs import OwnGraphs
 from .policy_distributions import AbstractPolicyDistribution
@@ -107,7 +108,8 @@ class PolicyGradientUpdate:
         run: Run | None = None,
     ) -> None:
         self._flat, self._losses = flat, losses
-        self._weights, self._settings = weights, settings
+        self._settings = settings
+        self._weights = on_device(weights, flat.values.device)
         if settings.optimiser == "adam":
             adam = new_adam_state([flat.values])
             self._kept = Kept(adam.squares[0], adam)
@@ -126,7 +128,9 @@ class PolicyGradientUpdate:
             batch: What to learn from.
             learning_rates: (M,) each member's own.
         """
-        return self._run(self._flat.values, self._kept, self._weights, batch, learning_rates)
+        values = self._flat.values
+        batch, rates = on_device((batch, learning_rates), values.device)
+        return self._run(values, self._kept, self._weights, batch, rates)
 
     def tensors(self) -> dict[str, Tensor]:
         """The parameters and what the optimiser keeps, by name: all (M, ...)."""

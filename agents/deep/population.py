@@ -30,6 +30,7 @@ from ..learning_session import ScalarLog, check_budget
 from ..space_json import space_from_json, space_to_json
 from .arithmetic import learning_arithmetic
 from .deep_agent import AbstractDeepAgent, check_num_rows, steps_of
+from .devices import with_device_there
 from .environment_copies import copies_of
 from .member_learners import AbstractMemberLearners
 from .observation_leaves import ObservationLeaves
@@ -177,7 +178,8 @@ class Population:
         with damage_in(path):
             if header["agent"] != agent.name:
                 raise ValueError(f"expected {agent.name} agents, got {path} of {header['agent']}")
-            configs = [config_from_json(agent.Config, each) for each in header["configs"]]
+            read = (config_from_json(agent.Config, each) for each in header["configs"])
+            configs = [with_device_there(config) for config in read]
             seeds = [whole_number(seed, "seed", least=0) for seed in header["seeds"]]
             if not seeds or len(configs) != len(seeds):
                 raise ValueError(f"expected a seed of each member, got {path}, which is damaged")

@@ -24,6 +24,7 @@ from torch import Tensor
 from ...envs.arguments import whole_number
 from .action_value_targets import importance_weights, masked_values
 from .categorical_values import expected_values
+from .devices import array_of, on_device
 from .layers import layer_noise
 from .member_learners import (
     AbstractMemberLearners,
@@ -117,6 +118,7 @@ class QLearners(AbstractMemberLearners):
         self.memory: ReplayMemory | None = None
         self.last_update: UpdateResult | None = None
         self._remember = remember
+        self._device = update.values.device
         self._quick: QuickValues | None = quick_values(network, update.values)
         self._chosen: Ints = np.zeros(num_rows, dtype=np.int64)  # counted from 0
         self._at_random = np.ones(self.num_members)
@@ -136,11 +138,10 @@ class QLearners(AbstractMemberLearners):
             tensors = tuple(
                 torch.from_numpy(np.require(leaf, None, ["C", "W"])) for leaf in leaves
             )
-            out: Tensor = self.network(tensors, noise)
+            out: Tensor = self.network(on_device(tensors, self._device), noise)
             if self.settings.atoms is not None:
                 out = expected_values(out, self.settings.atoms)
-            values: Array = out.numpy()
-            return values
+            return array_of(out)
 
     def choose(
         self,
@@ -155,7 +156,7 @@ class QLearners(AbstractMemberLearners):
         noise = None
         if shapes and not deterministic:
             own = layer_noise(shapes, [stream])
-            noise = tuple(part.expand(self.num_members, -1) for part in own)
+            noise = tuple(part.expand(self.num_members, -1).to(self._device) for part in own)
         actions = _best(self._values_of(member, leaves, noise), masks)
         if not deterministic:
             rate = self.settings.exploration.at(self.num_timesteps)[member]
@@ -272,10 +273,11 @@ class QLearners(AbstractMemberLearners):
             weights=weights,
         )
         before, after, of_target = (self._noise(self.streams.noise) for _ in range(3))
+        batch = on_device(batch, self._device)
         self.last_update = self.update(batch, (before, after, of_target))
         self.num_updates += 1
         if prioritised:
-            memory.update_priorities(drawn.indices, self.last_update.errors)
+            memory.update_priorities(drawn.indices, self.last_update.errors.cpu())
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -292,13 +294,16 @@ class QLearners(AbstractMemberLearners):
 
     def _noise(self, streams: MemberStreams) -> tuple[Tensor, ...] | None:
         shapes = self.network.noise_shapes
-        return layer_noise(shapes, streams.generators) if shapes else None
+        if not shapes:
+            return None
+        return on_device(tuple(layer_noise(shapes, streams.generators)), self._device)
 
     # ---- for checkpoints ------------------------------------------------------------------------
 
     def _arrays(self, member: int | None) -> dict[str, Array]:
         found = {
-            name: part_of(tensor.numpy(), member) for name, tensor in self.update.tensors().items()
+            name: part_of(array_of(tensor), member)
+            for name, tensor in self.update.tensors().items()
         }
         if self.memory is not None:
             whose = None if self.num_members == 1 else member

@@ -114,8 +114,8 @@ class QUpdate:
         return self._flat.values
 
     def network_of(self, member: int) -> QNetwork:
-        """A member's network, which what is learnt later does not change."""
-        own = deepcopy(self._flat.of_member(member).module)
+        """A member's network on the processor, which what is learnt later does not change."""
+        own = deepcopy(self._flat.of_member(member).module).cpu()
         assert isinstance(own, QNetwork)
         return own
 

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
+from .devices import array_of
 from .episode_storage import EpisodeStorage
 from .member_learners import (
     check_finite,
@@ -164,7 +165,7 @@ class ReinforceLearners(AbstractPolicyLearners):
         members = range(self.num_members) if member is None else (member,)
         each = [self._updates[i].tensors() for i in members]
         found: dict[str, Array] = {
-            name: torch.cat([tensors[name] for tensors in each]).numpy() for name in each[0]
+            name: np.concatenate([array_of(tensors[name]) for tensors in each]) for name in each[0]
         }
         found["updates"] = part_of(self.updates, member)
         if self._storage is not None:

@@ -24,6 +24,7 @@ from torch import Tensor
 __all__ = [
     "cross_entropy",
     "cross_entropy_slope",
+    "entropy",
     "expected_values",
     "projected",
     "value_atoms",
@@ -93,3 +94,8 @@ def cross_entropy_slope(
 ) -> Float[Tensor, "*batch atoms"]:
     """(..., N) the derivatives of `cross_entropy` by the logits."""
     return logits.softmax(dim=-1) * p.sum(dim=-1, keepdim=True) - p
+
+
+def entropy(p: Float[Tensor, "*batch atoms"]) -> Float[Tensor, "*batch"]:
+    """(...) the entropy of probabilities: what of the cross entropy no logits can undercut."""
+    return -torch.xlogy(p, p).sum(dim=-1)

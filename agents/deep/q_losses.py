@@ -37,6 +37,7 @@ from .action_value_targets import (
 from .categorical_values import (
     cross_entropy,
     cross_entropy_slope,
+    entropy,
     expected_values,
     projected,
 )
@@ -103,7 +104,7 @@ class UpdateResult(NamedTuple):
     Attributes:
         losses: (M,) each member's loss.
         errors: (M, B) size of each transition's error, for priorities: of distributions the
-            losses themselves, as in Rainbow.
+            Kullback-Leibler divergence of the target from them, as in Rainbow.
         values: (M, B) values of the actions taken.
     """
 
@@ -160,11 +161,12 @@ def q_loss(
         losses, errors = error_loss(difference, settings.error_loss), difference.detach().abs()
     else:
         taken = _of_action(q_tm1, batch.actions)
-        losses = errors = cross_entropy(target, taken)
+        losses = cross_entropy(target, taken)
+        errors = (losses.detach() - entropy(target)).clamp_min(0)  # but for rounding it is
         values = expected_values(taken.detach(), settings.atoms)
     weighted = losses if batch.weights is None else losses * batch.weights
     of_members = weighted.mean(dim=1)
-    return of_members, UpdateResult(of_members.detach(), errors.detach(), values.detach())
+    return of_members, UpdateResult(of_members.detach(), errors, values.detach())
 
 
 def q_loss_slope(

@@ -11,6 +11,7 @@ from gymagine.agents.deep.q_losses import (
     quick_slope,
     targets_of,
 )
+from torch.nn.functional import kl_div
 
 
 def batch_of(weighted, seed=0, features=5):
@@ -67,3 +68,16 @@ def test_compiled_slopes(kind, weighted, masked, double):
     torch.testing.assert_close(quick, slope, rtol=1e-5, atol=1e-7)
     for one, other in zip(quick_told, told, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_errors_of_distributions_are_divergences():
+    settings, batch = settings_of("categorical"), batch_of(weighted=True)
+    q_tm1, q_t = torch.randn(2, 2, 8, 3, 9)
+    target = targets_of(q_t, q_t, batch, settings)
+    target[0, 0] = torch.eye(9)[4]  # all on one atom, and none on others
+    _, told = q_loss(q_tm1, target, batch, settings)
+    rows = q_tm1.gather(2, batch.actions[..., None, None].expand(2, 8, 1, 9)).squeeze(2)
+    expected = kl_div(rows.log_softmax(dim=-1), target, reduction="none").sum(dim=-1)
+    torch.testing.assert_close(told.errors, expected, rtol=1e-4, atol=1e-6)
+    _, told = q_loss((target + 1e-12).log()[:, :, None].expand(2, 8, 3, 9), target, batch, settings)
+    assert (told.errors[1:] >= 0).all() and told.errors[1:].max() < 1e-5

@@ -8,6 +8,7 @@ if __name__ == "agents":
 from ..lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from ..schedules import Schedule as Schedule
     from .agent import AbstractAgent as AbstractAgent
     from .deep.a2c import A2C as A2C
     from .deep.dqn import DQN as DQN
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .planning.planner import PrioritizedSweeping as PrioritizedSweeping
     from .planning.planner import ValueIteration as ValueIteration
     from .random_policy import RandomPolicy as RandomPolicy
-    from .schedules import Schedule as Schedule
     from .tabular.double_q_learning import DoubleQLearning as DoubleQLearning
     from .tabular.dyna_q import DynaQ as DynaQ
     from .tabular.expected_sarsa import ExpectedSARSA as ExpectedSARSA
@@ -94,7 +94,7 @@ __getattr__, __dir__ = export_lazily(
         "RandomPolicy": ".random_policy",
         "SARSA": ".tabular.sarsa",
         "SARSALambda": ".tabular.sarsa_lambda",
-        "Schedule": ".schedules",
+        "Schedule": "..schedules",
         "TDPrediction": ".tabular.td_prediction",
         "ValueIteration": ".planning.planner",
         "learn_many": ".tabular.population",

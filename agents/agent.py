@@ -7,11 +7,9 @@ Agents implement the abstract methods; training, evaluation and comparison call 
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import gymnasium
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.logger import Logger
     from stable_baselines3.common.vec_env import VecEnv
 
-__all__ = ["AbstractAgent", "Callback", "EnvLike", "build_config", "make_env"]
+__all__ = ["AbstractAgent", "Callback", "EnvLike", "make_env"]
 
 Callback: TypeAlias = (
     "BaseCallback | list[BaseCallback] | Callable[[dict[str, Any], dict[str, Any]], bool] | None"
@@ -47,6 +45,8 @@ class AbstractAgent(ABC):
         action_space: Of the environment; kept when there is none.
         seed: What all of the agent's randomness comes from.
         num_timesteps: Environment steps taken so far.
+        reads_masks: Whether whoever plays the agent is to hand `predict` the ``action_mask`` of
+            each info. False where it learnt without, or knows otherwise what is allowed.
     """
 
     Config: ClassVar[type[Any]]
@@ -58,6 +58,7 @@ class AbstractAgent(ABC):
     action_space: gymnasium.Space[Any]
     seed: int
     num_timesteps: int
+    reads_masks: bool = True
 
     @abstractmethod
     def learn(
@@ -135,6 +136,7 @@ class AbstractAgent(ABC):
 
     _logger: Logger | None = None
     _vec_env: VecEnv | None = None
+    _other_envs: Sequence[gymnasium.Env[Any, Any]] = ()  # that it learns in beside env
 
     @property
     def logger(self) -> Logger:
@@ -150,32 +152,18 @@ class AbstractAgent(ABC):
         self._logger = logger
 
     def get_env(self) -> VecEnv | None:
-        """The environment as Stable-Baselines3's ``VecEnv``; it shares, not copies, ``env``.
+        """The environment as Stable-Baselines3's ``VecEnv``, or None where there is none.
 
-        None where there is none, or a vector environment, which Stable-Baselines3 cannot take.
+        It shares, not copies, ``env`` and whatever copies of it the agent learns in. A vector
+        environment can be asked for its spaces and attributes only (see `LearningEnvironments`).
         """
-        env = self.env
-        if self._vec_env is None and isinstance(env, gymnasium.Env):
-            from stable_baselines3.common.vec_env import DummyVecEnv
+        if self._vec_env is None and self.env is not None:
+            from .learning_environments import as_vec_env
 
-            self._vec_env = DummyVecEnv([lambda: env])
+            envs = self.env if isinstance(self.env, VectorEnv) else [self.env, *self._other_envs]
+            self._vec_env = as_vec_env(envs)
         return self._vec_env
 
     def get_vec_normalize_env(self) -> None:
         """None: no agent here normalises through Stable-Baselines3's wrapper."""
         return None
-
-
-def build_config(agent: type[AbstractAgent], hyperparameters: dict[str, Any]) -> Any:
-    """The agent's ``Config`` from keyword arguments.
-
-    Raises:
-        TypeError: A keyword is not one of its hyper-parameters; the message suggests the nearest.
-    """
-    known = [field.name for field in dataclasses.fields(agent.Config)]
-    for keyword in hyperparameters:
-        if keyword not in known:
-            near = difflib.get_close_matches(keyword, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise TypeError(f"{agent.__name__} has no hyper-parameter {keyword!r}; {hint}")
-    return agent.Config(**hyperparameters)

@@ -12,11 +12,12 @@ from gymnasium import spaces
 from gymnasium.vector.utils import concatenate, create_empty_array
 from numpy.typing import NDArray
 
+from ..configuration import build_config
 from ..envs.environments import EnvLike, make_env
 from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
 from ..storage import read_arrays, write_arrays
-from .agent import AbstractAgent, Callback, build_config
+from .agent import AbstractAgent, Callback
 
 __all__ = ["RandomPolicy", "RandomPolicyConfig"]
 
@@ -50,14 +51,16 @@ class RandomPolicy(AbstractAgent):
     name = "random"
 
     def __init__(self, env: EnvLike, *, seed: int = 0, **hyperparameters: Any) -> None:
-        self.config = build_config(type(self), hyperparameters)
+        self.config = build_config(self.Config, hyperparameters, type(self).__name__)
         self.env = make_env(env)
         self.observation_space = self.env.observation_space
         self.action_space = self.env.action_space
         self.seed = seed
         self.num_timesteps = 0
         self._rng = np.random.default_rng(seed)
-        self._allowed = _allowed_actions(self.env)
+        mdp = _known_model(self.env)
+        self._allowed = None if mdp is None else _allowed_actions(mdp)
+        self.reads_masks = mdp is None and isinstance(self.action_space, spaces.Discrete)
 
     def learn(
         self,
@@ -172,12 +175,15 @@ def _batch_size(space: gymnasium.Space[Any], observation: Any) -> int | None:
     return shape[0] if len(shape) > len(space.shape or ()) else None
 
 
-def _allowed_actions(env: gymnasium.Env[Any, Any]) -> NDArray[np.bool_] | None:
-    """(S, A) by observation, where the environment's model forbids some actions; else None."""
+def _known_model(env: gymnasium.Env[Any, Any]) -> TabularMDP | None:
     try:
-        mdp = TabularMDP.from_env(env)
+        return TabularMDP.from_env(env)
     except ValueError:
         return None
+
+
+def _allowed_actions(mdp: TabularMDP) -> NDArray[np.bool_] | None:
+    """(S, A) by observation, where the model forbids some actions; else None."""
     if mdp.action_mask is None:
         return None
     allowed = np.zeros((mdp.num_observations, mdp.num_actions), dtype=np.bool_)

@@ -17,14 +17,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 
+from ..envs.tabular_vector_env import TabularVectorEnv
+
 __all__ = ["VectorSteps", "VectorTransitions", "info_of_copy"]
 
 Bools = NDArray[np.bool_]
+_SEEDED_BY_COPY = (SyncVectorEnv, AsyncVectorEnv, TabularVectorEnv)
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,15 @@ class VectorSteps:
         self.waiting = np.zeros(env.num_envs, dtype=np.bool_)
 
     def reset(self, seed: int | Sequence[int] | None = None) -> tuple[Any, Any]:
-        """The first observations of an episode in every copy, and the infos."""
+        """The first observations of an episode in every copy, and the infos.
+
+        Args:
+            seed: One seed, a seed for each copy, or None to go on. Of several, environments get
+                the first that take one only, as ``VectorEnv.reset`` has it: CartPole's own.
+        """
         self.waiting[:] = False
+        if isinstance(seed, Sequence) and not isinstance(self.env.unwrapped, _SEEDED_BY_COPY):
+            seed = seed[0]
         return self.env.reset(seed=seed)  # type: ignore[arg-type]  # a sequence serves as a list
 
     def step(self, actions: Any) -> VectorTransitions:

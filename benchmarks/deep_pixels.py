@@ -22,13 +22,13 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 from gymagine.agents.deep.presets import preset
-from gymagine.agents.schedules import Schedule
 from gymagine.envs.grid_drawing import draw_grid
 from gymagine.envs.tabular_env import TabularEnv
 from gymagine.envs.textbook.grid_world import grid_world
 from gymagine.experiments.comparison import compare
 from gymagine.experiments.exact_evaluation import optimal_return
 from gymagine.experiments.statistics import mean_interval
+from gymagine.schedules import Schedule
 from gymnasium import spaces
 
 HERE = Path(__file__).resolve()

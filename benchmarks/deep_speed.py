@@ -186,7 +186,7 @@ def measure_ours(learner, before, steps, members=1):
 
 
 def dqn_settings(compiled, batch_size):
-    from gymagine.agents.schedules import Schedule
+    from gymagine.schedules import Schedule
 
     first, last, over = EXPLORATION
     rate = Schedule("linear", first, last, over)

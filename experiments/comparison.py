@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..agents.agent import build_config
 from ..agents.planning.planner import AbstractPlanner
+from ..configuration import build_config
 from .catalogue import agent_class, suggestion
 from .comparison_jobs import executed
 from .comparison_runs import ComparisonRun
@@ -275,7 +275,8 @@ def _checked_hyperparameters(
     for agent in agents:
         values = dict(hyperparameters.get(agent, {}))
         values.pop("simulator", None)  # how to learn, which is not the config's
-        build_config(agent_class(agent), from_json(agent_class(agent), values))
+        known = agent_class(agent)
+        build_config(known.Config, from_json(known, values), known.__name__)
     return {agent: dict(values) for agent, values in hyperparameters.items()}
 
 

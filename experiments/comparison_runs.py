@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..agents.agent import build_config
+from ..configuration import build_config
 from .catalogue import agent_class
 from .environment_names import folder_name
 from .population_records import PopulationRecord
@@ -59,7 +59,9 @@ class ComparisonRun:
         chosen = dict(settings.hyperparameters)
         chosen.pop("simulator", None)  # how to learn, which is not the config's
         agent_type = agent_class(settings.agent)
-        config = build_config(agent_type, from_json(agent_type, chosen))
+        config = build_config(
+            agent_type.Config, from_json(agent_type, chosen), agent_type.__name__
+        )
         return hashlib.sha256(f"{settings.fingerprint} {config}".encode()).hexdigest()[:10]
 
     def finished(self) -> RunResult | None:

@@ -35,6 +35,7 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from ..envs.environments import EnvLike, make_env
+from .action_masks import mask_rows, wants_masks
 from .environment_names import EnvironmentName
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def evaluate(
     """Play episodes and average their returns.
 
     Args:
-        agent: An agent, a model of Stable-Baselines3, or a run (its record or its folder).
+        agent: An agent, a model of Stable-Baselines3, or a run (its record or its folder). One
+            that learnt under masks is handed those of ``info["action_mask"]``.
         env: Where to play; None is where the agent learned. Ids and specs are made several times
             and played in turns, which is faster and gives the same episodes.
         num_episodes: N, at least 1.
@@ -223,6 +225,8 @@ class _Play:
         self._action_batch = batch_space(envs[0].action_space, len(envs))
         self._episode: list[int | None] = [None] * len(envs)
         self._observation: list[Any] = [None] * len(envs)
+        self._info: list[dict[str, Any]] = [{}] * len(envs)
+        self._is_masked = wants_masks(predictor)
 
     def run(self, deterministic: bool) -> None:
         for place in range(len(self.envs)):
@@ -241,7 +245,8 @@ class _Play:
         if self._begun == len(self.seeds):
             self._episode[place] = None  # its last observation stays in the batch, unused
             return
-        self._observation[place], _ = self.envs[place].reset(seed=self.seeds[self._begun])
+        seed = self.seeds[self._begun]
+        self._observation[place], self._info[place] = self.envs[place].reset(seed=seed)
         self._episode[place] = self._begun
         self._begun += 1
 
@@ -249,8 +254,13 @@ class _Play:
         self, memory: Any, episode_start: NDArray[np.bool_], deterministic: bool
     ) -> tuple[Any, Any]:
         batch = batched(self.envs[0].observation_space, self._observation)
+        masks = mask_rows(self._info) if self._is_masked else None
         actions, memory = self.predictor.predict(
-            batch, state=memory, episode_start=episode_start, deterministic=deterministic
+            batch,
+            state=memory,
+            episode_start=episode_start,
+            deterministic=deterministic,
+            **({} if masks is None else {"action_mask": masks}),
         )
         return iterate(self._action_batch, actions), memory
 
@@ -258,8 +268,10 @@ class _Play:
         """Whether the episode at this place is over."""
         episode = self._episode[place]
         assert episode is not None
-        observation, reward, terminated, truncated, _ = self.envs[place].step(action)
-        self._observation[place] = observation
+        observation, reward, terminated, truncated, info = self.envs[place].step(action)
+        over = terminated or truncated
+        if not over:  # nobody acts where an episode is over, and no action may be allowed there
+            self._observation[place], self._info[place] = observation, info
         step = int(self.lengths[episode])
         if not math.isfinite(reward):
             raise ValueError(
@@ -269,8 +281,8 @@ class _Play:
         self.returns[episode] += self.discount**step * float(reward)
         self.lengths[episode] = step + 1
         capped = step + 1 >= self.max_steps
-        self.num_capped += capped and not (terminated or truncated)
-        return bool(terminated or truncated or capped)
+        self.num_capped += capped and not over
+        return bool(over or capped)
 
 
 def _student_interval(

@@ -66,9 +66,8 @@ class Evaluator:
         if episodes and timesteps >= self._settings.total_timesteps:
             episodes = self._settings.final_episodes
         if episodes == 0 and exact is None:
-            episodes = (
-                self._settings.final_episodes
-            )  # the agent has a memory, so that its policy is no table
+            # no table tells the agent's policy: it has a memory, or its masks are not known
+            episodes = self._settings.final_episodes
         if episodes == 0:
             assert exact is not None
             return EvaluationPoint(

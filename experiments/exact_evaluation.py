@@ -11,7 +11,9 @@ actions by a maximum. Under a cap, the best policy depends on the time to go and
 stationary one: FrozenLake's 0.7442 against 0.7402 of the best at a discount of 0.99.
 
 An agent is read by asking it for its action in every state at once, so that any agent with a
-memoryless policy over finite observations, a network's too, is evaluated without noise.
+memoryless policy over finite observations, a network's too, is evaluated without noise. One that
+learnt under masks is asked with the mask of every state; where the environment does not tell them
+all, there is no exact return (the log says so), and episodes are played instead.
 
 References:
     M. L. Puterman (1994), Markov Decision Processes, section 4.2 (policy evaluation) and
@@ -20,8 +22,9 @@ References:
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import gymnasium
@@ -37,6 +40,7 @@ from ..agents.tabular.learner import AbstractTabularAgent
 from ..agents.tabular.prediction import AbstractPrediction
 from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
+from .action_masks import masks_of_states, wants_masks
 from .environment_names import EnvironmentName
 from .evaluation import Predictor, batched
 
@@ -52,6 +56,7 @@ __all__ = [
     "policy_table",
 ]
 
+_log = logging.getLogger(__name__)
 _MOST_WORK = 3e9  # outcomes times steps that an exact evaluation may visit: some seconds
 
 
@@ -92,20 +97,27 @@ def policy_table(
 
     Returns:
         (S,) actions, or (S, A) probabilities of a random policy, or (H, S) actions by time of a
-        planner that looks at the clock. None where an agent has a memory of another kind, so that
-        no table tells what it does.
+        planner that looks at the clock. None where an agent has a memory of another kind, or
+        learnt under masks that the environment tells of the current state only, so that no table
+        tells what it does.
     """
     shown = np.arange(mdp.num_states) if mdp.observation_index is None else mdp.observation_index
     if isinstance(agent, RandomPolicy):
         return agent.action_probabilities(mdp.allowed)
+    if wants_masks(agent):
+        try:
+            masks = masks_of_states(env, mdp)
+        except ValueError as error:
+            _say_once(str(error))
+            return None
+        if masks is not None:
+            return _masked_policy(agent, masks, shown, env)
     if isinstance(agent, AbstractPrediction):
         return agent.policy_probabilities[shown]
     if isinstance(agent, AbstractTabularAgent):
         return agent.policy[shown]
-    states = StateIndex(env.observation_space)
-    items = [states.decode(index) for index in range(mdp.num_observations)]
-    batch = batched(env.observation_space, items)
-    start = np.ones(len(items), dtype=np.bool_)
+    batch = _observations(env, np.arange(mdp.num_observations))
+    start = np.ones(mdp.num_observations, dtype=np.bool_)
     numbers = StateIndex(env.action_space)
     actions, memory = agent.predict(batch, state=None, episode_start=start, deterministic=True)
     table: NDArray[np.int64] = numbers.encode_batch(actions)[shown]
@@ -118,6 +130,42 @@ def policy_table(
         actions, memory = agent.predict(batch, state=memory, deterministic=True)
         by_time.append(numbers.encode_batch(actions)[shown])
     return np.stack(by_time)
+
+
+def _masked_policy(
+    agent: Predictor,
+    masks: NDArray[np.bool_],
+    shown: NDArray[np.int64],
+    env: gymnasium.Env[Any, Any],
+) -> Policy | None:
+    """The policy under (S, A) masks of states whose observations have the numbers ``shown``."""
+    if isinstance(agent, AbstractPrediction):
+        weights = np.where(masks, agent.policy_probabilities[shown], 0.0)
+        lowest = np.arange(masks.shape[1]) == masks.argmax(axis=1)[:, np.newaxis]
+        weights = np.where(weights.any(axis=1, keepdims=True), weights, lowest)
+        table: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+        return table
+    options: dict[str, Any] = {"action_mask": masks}
+    actions, memory = agent.predict(
+        _observations(env, shown),
+        state=None,
+        episode_start=np.ones(len(shown), dtype=np.bool_),
+        deterministic=True,
+        **options,
+    )
+    return None if memory is not None else StateIndex(env.action_space).encode_batch(actions)
+
+
+def _observations(env: gymnasium.Env[Any, Any], numbers: NDArray[np.int64]) -> Any:
+    """The observations of these numbers as one batch."""
+    states = StateIndex(env.observation_space)
+    space = env.observation_space
+    return batched(space, [states.decode(int(number)) for number in numbers])
+
+
+@cache
+def _say_once(reason: str) -> None:
+    _log.warning("no exact return, episodes are played instead: %s", reason)
 
 
 def exact_return(

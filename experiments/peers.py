@@ -48,7 +48,8 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Conve
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from ..agents.agent import AbstractAgent, Callback, build_config
+from ..agents.agent import AbstractAgent, Callback
+from ..configuration import build_config
 from ..envs.environments import EnvLike, make_env
 from ..storage import read_arrays, write_arrays
 
@@ -108,6 +109,7 @@ class AbstractPeer(AbstractAgent):
 
     algorithm: ClassVar[type[BaseAlgorithm]]
     model: BaseAlgorithm
+    reads_masks = False
 
     def __init__(self, env: EnvLike, *, seed: int = 0, **hyperparameters: Any) -> None:
         given = make_env(env)
@@ -116,14 +118,15 @@ class AbstractPeer(AbstractAgent):
         self.env = _accepted(given)
         self.seed = seed
         self.num_timesteps = 0
-        build_config(type(self), hyperparameters)  # names are checked before the preset joins
+        # names are checked before the preset joins
+        build_config(self.Config, hyperparameters, type(self).__name__)
         chosen = hyperparameters.get("preset", "auto")
         if chosen not in ("auto", "none"):
             raise ValueError(f"expected a preset of auto or none, got {chosen!r}")
         preset: dict[str, Any] = {}
         if chosen == "auto" and _is_finite(self.observation_space):
             preset = FINITE_PRESETS.get(self.algorithm.__name__, {})
-        self.config = build_config(type(self), {**preset, **hyperparameters})
+        self.config = build_config(self.Config, {**preset, **hyperparameters}, type(self).__name__)
         self.model = self._build()
 
     def _build(self) -> BaseAlgorithm:

@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from ..agents.agent import AbstractAgent
-from ..agents.configuration import config_from_json
 from ..agents.learner import AbstractLearner
+from ..configuration import config_from_json
 from .catalogue import AGENTS, agent_class
 from .environment_names import EnvironmentName
 from .evaluator import Evaluator

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..agents.agent import AbstractAgent
 from ..envs.tabular_env import TabularEnv
 from ..storage import write_whole
+from .action_masks import mask_rows, wants_masks
 from .evaluation import step_cap
 from .records import RunRecord
 
@@ -125,15 +126,21 @@ def play_episodes(
         (H, W, 3) pictures, of the first observation and after every step, where ``env`` was made
         with ``render_mode="rgb_array"``; else nothing.
     """
+    masked = wants_masks(agent)
     for seed in seeds:
-        observation, _ = env.reset(seed=seed)
+        observation, info = env.reset(seed=seed)
         memory, first, total = None, True, 0.0
         yield from _picture(env)
         for _ in range(max_steps):
+            masks = mask_rows([info]) if masked else None
             action, memory = agent.predict(
-                observation, state=memory, episode_start=np.array([first]), deterministic=True
+                observation,
+                state=memory,
+                episode_start=np.array([first]),
+                deterministic=True,
+                **({} if masks is None else {"action_mask": masks[0]}),
             )
-            observation, reward, terminated, truncated, _ = env.step(action)
+            observation, reward, terminated, truncated, info = env.step(action)
             total, first = total + float(reward), False
             yield from _picture(env)
             if terminated or truncated:

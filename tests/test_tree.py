@@ -26,7 +26,7 @@ FLOORS = {
     "agents": {"", "generative", "envs"},
     "experiments": {"", "generative", "envs", "agents"},
 }
-LIBRARIES_OF_GENERATIVE = {"torch", "numpy", "gymnasium", "jaxtyping", "scipy"}
+LIBRARIES_OF_GENERATIVE = {"torch", "numpy", "gymnasium", "jaxtyping", "scipy", "tqdm"}
 HEAVY = ("torch", "stable_baselines3", "matplotlib", "tensorboard", "numba", "scipy", "pandas")
 
 
@@ -110,7 +110,7 @@ def test_import_is_light():
 
 @pytest.mark.parametrize(
     "package", ["gymagine", "gymagine.envs", "gymagine.agents", "gymagine.agents.planning",
-                "gymagine.agents.tabular", "gymagine.experiments"]
+                "gymagine.agents.tabular", "gymagine.experiments", "gymagine.generative"]
 )  # fmt: skip
 def test_every_exported_name_exists(package):
     module = importlib.import_module(package)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...envs.arguments import whole_number
-from .devices import array_of
+from ...generative.devices import array_of
 from .member_learners import (
     check_finite,
     fill_tensors,

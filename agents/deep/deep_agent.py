@@ -19,16 +19,15 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import nn
 
+from ...configuration import build_config, config_from_json, config_to_json
 from ...envs.arguments import whole_number
 from ...envs.environments import EnvLike, spaces_of
+from ...generative.arithmetic import acting_arithmetic, learning_arithmetic
 from ...storage import read_arrays, write_arrays
-from ..agent import build_config
 from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
-from ..configuration import config_from_json, config_to_json
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
 from ..space_json import space_from_json, space_to_json
-from .arithmetic import acting_arithmetic, learning_arithmetic
 from .devices import with_device_there
 from .environment_copies import EnvironmentCopies, copies_of, num_rows_of
 from .member_learners import AbstractMemberLearners
@@ -72,7 +71,7 @@ class AbstractDeepAgent(AbstractLearner):
         seed: int | None = 0,
         **hyperparameters: Any,
     ) -> None:
-        config = build_config(type(self), hyperparameters)
+        config = build_config(self.Config, hyperparameters, type(self).__name__)
         copies = copies_of(env, config.num_envs)
         seed = checked_seed(seed)
         self._learn_alone(copies, spaces_of(_first(copies)), config, seed, num_rows_of(copies))
@@ -310,8 +309,7 @@ class AbstractDeepAgent(AbstractLearner):
         leaves = ObservationLeaves(observation_space)
         steps = steps_of(copies, leaves, action_space, config)
         learners = self._learners([config], leaves, action_space, steps, [seed], num_rows)
-        env = None if copies is None else _first(copies)
-        self._join(learners, 0, config, seed, own_spaces, env)
+        self._join(learners, 0, config, seed, own_spaces, copies)
 
     def _join(
         self,
@@ -320,13 +318,16 @@ class AbstractDeepAgent(AbstractLearner):
         config: Any,
         seed: int,
         own_spaces: tuple[spaces.Space[Any], ...],
-        env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any] | None,
+        copies: EnvironmentCopies | None,
     ) -> None:
-        """Become a member of learners."""
+        """Become a member of learners, which learns in these copies."""
         self.learners, self._member = learners, member
-        self.config, self.seed, self.env = config, seed, env
+        self.config, self.seed = config, seed
+        self.env = None if copies is None else _first(copies)
+        self._other_envs = copies[1:] if isinstance(copies, list) else ()
         self.observation_space, self.action_space = own_spaces
         self._leaves = ObservationLeaves(self.observation_space)
+        self.reads_masks = _num_masked(config, self.action_space) > 0
         self._episodes, self.episode_watcher = RecentEpisodes(), None
         self.environment_restored = True
         self._episode_limit = _MANY
@@ -356,10 +357,15 @@ def steps_of(
     """How to step environments, or None where there are none."""
     if copies is None:
         return None
-    masked = num_choices(action_space) if config.action_masks == "auto" else 0
+    masked = _num_masked(config, action_space) or None
     if isinstance(copies, VectorEnv):
-        return VectorMemberSteps(copies, leaves, masked or None)
-    return EnvironmentSteps(copies, leaves, masked or None)
+        return VectorMemberSteps(copies, leaves, masked)
+    return EnvironmentSteps(copies, leaves, masked)
+
+
+def _num_masked(config: Any, action_space: spaces.Space[Any]) -> int:
+    """How many entries the masks have that are read; 0 where none are."""
+    return num_choices(action_space) if config.action_masks == "auto" else 0
 
 
 def num_choices(space: spaces.Space[Any]) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...envs.arguments import whole_number
-from .devices import array_of
+from ...generative.devices import array_of
 from .member_episodes import MemberEpisodes
 from .member_steps import AbstractMemberSteps, MemberTransitions
 from .member_streams import Streams

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from ..schedules import Schedule
+from ...schedules import Schedule
 
 __all__ = ["MemberRates"]
 

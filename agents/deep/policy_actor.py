@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int64, Num, Shaped
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .devices import array_of
+from ...generative.devices import array_of
 from .encoders import Encoder
 from .environment_actions import environment_actions
 from .flat_parameters import FlatParameters

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ..configuration import check_fields
-from ..schedules import Schedule
+from ...configuration import check_fields
+from ...generative.devices import check_device
+from ...schedules import Schedule
 from .configuration import ActionMasks
-from .devices import check_device
 from .layers import Activation
 from .policy_gradient_update import Optimiser
 

@@ -24,8 +24,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 
+from ...generative.devices import on_device
 from .adam import AdamState, adam_step, clip_by_member, new_adam_state
-from .devices import on_device
 from .flat_parameters import FlatParameters
 from .own_graphs import OwnGraphs
 from .policy_distributions import AbstractPolicyDistribution

@@ -20,15 +20,14 @@ import gymnasium
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
+from ...configuration import build_config, config_from_json, config_to_json
 from ...envs.arguments import whole_number
 from ...envs.environments import spaces_of
+from ...generative.arithmetic import learning_arithmetic
 from ...storage import read_arrays, write_arrays
-from ..agent import build_config
 from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
-from ..configuration import config_from_json, config_to_json
 from ..learning_session import ScalarLog, check_budget
 from ..space_json import space_from_json, space_to_json
-from .arithmetic import learning_arithmetic
 from .deep_agent import AbstractDeepAgent, check_num_rows, steps_of
 from .devices import with_device_there
 from .environment_copies import copies_of
@@ -93,7 +92,9 @@ class Population:
                 f"expected at least one seed, and settings for each, got {len(given)} seeds and "
                 f"{len(each)} settings"
             )
-        configs = [build_config(agent, {**hyperparameters, **own}) for own in each]
+        configs = [
+            build_config(agent.Config, {**hyperparameters, **own}, agent.__name__) for own in each
+        ]
         self._set_up(agent, env, configs, [checked_seed(seed) for seed in given], None)
 
     @property
@@ -236,7 +237,7 @@ class Population:
         members = []
         for i, (config, seed) in enumerate(zip(configs, seeds, strict=True)):
             member = agent.__new__(agent)
-            own = copies[i * configs[0].num_envs]
+            own = copies[i * config.num_envs : (i + 1) * config.num_envs]
             member._join(self._learners, i, config, seed, own_spaces, own)
             members.append(member)
         self.members = tuple(members)

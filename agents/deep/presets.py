@@ -28,7 +28,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any
 
-from ..schedules import Schedule
+from ...schedules import Schedule
 
 __all__ = ["PRESETS", "Preset", "preset"]
 
@@ -207,8 +207,6 @@ _DQN = (
             "train_freq": 4,
             "exploration_rate": _falling(1.0, 0.05, 50_000),
             "hidden_sizes": (64,),
-            # an evaluation knows no masks, and values of actions never taken mean nothing
-            "action_masks": "never",
         },
         source="found here",
     ),

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...envs.arguments import whole_number
+from ...generative.devices import array_of, on_device
 from .action_value_targets import importance_weights, masked_values
 from .categorical_values import expected_values
-from .devices import array_of, on_device
 from .layers import layer_noise
 from .member_learners import (
     AbstractMemberLearners,

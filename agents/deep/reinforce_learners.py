@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
-from .devices import array_of
+from ...generative.devices import array_of
 from .episode_storage import EpisodeStorage
 from .member_learners import (
     check_finite,

@@ -24,13 +24,13 @@ from gymnasium import spaces
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
+from ...configuration import build_config, config_from_json
 from ...envs.environments import EnvLike, make_env
 from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
 from ...storage import read_arrays, write_arrays
-from ..agent import AbstractAgent, Callback, build_config
+from ..agent import AbstractAgent, Callback
 from ..checkpoint import check_same_space, package_versions
-from ..configuration import config_from_json
 from ..space_json import space_from_json, space_to_json
 from ..tabular.observations import batch_of_states, mask_of_batch
 from .backward_induction import FiniteHorizonSolution, backward_induction
@@ -84,6 +84,7 @@ class AbstractPlanner(AbstractAgent):
 
     mdp: TabularMDP | None
     solution: Plan | None
+    reads_masks = False
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class AbstractPlanner(AbstractAgent):
         model: TabularMDP | None = None,
         **hyperparameters: Any,
     ) -> None:
-        config = build_config(type(self), hyperparameters)
+        config = build_config(self.Config, hyperparameters, type(self).__name__)
         made = make_env(env)
         mdp = TabularMDP.from_env(made) if model is None else model
         self._set_up(made, made.observation_space, made.action_space, mdp, config, seed)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ...lazy_exports import export_lazily
 
 if TYPE_CHECKING:
-    from ..schedules import Schedule as Schedule
+    from ...schedules import Schedule as Schedule
     from .double_q_learning import DoubleQLearning as DoubleQLearning
     from .dyna_q import DynaQ as DynaQ
     from .expected_sarsa import ExpectedSARSA as ExpectedSARSA
@@ -56,7 +56,7 @@ __getattr__, __dir__ = export_lazily(
         "QLearning": ".q_learning",
         "SARSA": ".sarsa",
         "SARSALambda": ".sarsa_lambda",
-        "Schedule": "..schedules",
+        "Schedule": "...schedules",
         "TDPrediction": ".td_prediction",
         "learn_many": ".population",
     },

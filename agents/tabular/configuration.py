@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ..configuration import check_fields
-from ..schedules import Schedule
+from ...configuration import check_fields
+from ...schedules import Schedule
 from .exploration import ExplorationMethod
 
 __all__ = [

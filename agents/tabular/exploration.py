@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schedules import Schedule
+from ...schedules import Schedule
 from .compilation import njit
 from .random_stream import random_below, random_unit
 from .schedules import CompiledSchedule, compile_schedule, scheduled

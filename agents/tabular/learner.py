@@ -22,14 +22,13 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from ...configuration import build_config, config_from_json, config_to_json
 from ...envs.environment_state import capture
 from ...envs.environments import EnvLike, make_env, spaces_of
 from ...envs.state_index import StateIndex
 from ...envs.vector_environment_state import capture_vector
 from ...storage import read_arrays, write_arrays
-from ..agent import build_config
 from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
-from ..configuration import config_from_json, config_to_json
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
 from ..space_json import space_from_json, space_to_json
@@ -108,7 +107,7 @@ class AbstractTabularAgent(AbstractLearner):
         simulator: Simulator = "auto",
         **hyperparameters: Any,
     ) -> None:
-        config = build_config(type(self), hyperparameters)
+        config = build_config(self.Config, hyperparameters, type(self).__name__)
         made = env if isinstance(env, VectorEnv) else make_env(env)
         observation_space, action_space = spaces_of(made)
         actions = action_index(action_space)
@@ -240,7 +239,9 @@ class AbstractTabularAgent(AbstractLearner):
         states, is_batch = batch_of_states(self._observations, observation)
         masks = self._allowed[states]
         if action_mask is not None:
-            masks = masks & mask_of_batch(action_mask, masks.shape)
+            given = mask_of_batch(action_mask, masks.shape)
+            # of what infos said, the table has only the last of each observation
+            masks = given if self.reads_masks else masks & given
         numbers = [
             self._choose(int(number), mask, deterministic)
             for number, mask in zip(states, masks, strict=True)
@@ -341,6 +342,7 @@ class AbstractTabularAgent(AbstractLearner):
         self._allowed = np.ones((self.num_states, self.num_actions), dtype=np.bool_)
         self._model_allowed: NDArray[np.bool_] | None = None
         self._is_masked = True
+        self.reads_masks = False
         self._start_anywhere = False
         self._interaction: AbstractInteraction | None = None
         self._saved_place: _Place = ({}, {})
@@ -357,6 +359,7 @@ class AbstractTabularAgent(AbstractLearner):
             )
             self._allowed[:] = choice.allowed
             self._model_allowed = None if choice.reads_masks else choice.allowed
+            self.reads_masks = choice.reads_masks
             self._is_masked = choice.reads_masks or not self._allowed.all()
         learning, simulation, environment, prediction = np.random.SeedSequence(self.seed).spawn(4)
         self._prediction_random = random_stream(prediction)
@@ -442,6 +445,8 @@ class AbstractTabularAgent(AbstractLearner):
         }
         if self._interaction is None:
             self._saved_place = (place, header["interaction"])
+            # with every action allowed everywhere no info forbade one, or none was read
+            self.reads_masks = self.config.action_masks != "never" and not self._allowed.all()
             return
         fresh = np.random.SeedSequence(self.seed, spawn_key=(2, self.num_timesteps))
         self.environment_restored = self._interaction.restore(

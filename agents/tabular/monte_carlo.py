@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schedules import Schedule
+from ...schedules import Schedule
 from .compilation import njit
 from .configuration import ControlConfig
 from .control import AbstractControl

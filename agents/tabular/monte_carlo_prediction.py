@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schedules import Schedule
+from ...schedules import Schedule
 from .compilation import njit
 from .configuration import PredictionConfig
 from .episode_buffer import (

@@ -1,6 +1,6 @@
 r"""Schedules and step sizes, as compiled loops take them.
 
-Step sizes follow a schedule :math:`\alpha_t` (see `gymagine.agents.schedules`) and may also fall
+Step sizes follow a schedule :math:`\alpha_t` (see `gymagine.schedules`) and may also fall
 with the number :math:`n` of updates of the entry itself,
 
 .. math:: \alpha_n = \alpha_t \, n^{-\omega},
@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..schedules import KINDS, Schedule
+from ...schedules import KINDS, Schedule
 from .compilation import njit
 
 __all__ = [

@@ -254,7 +254,7 @@ def _names(config: Any) -> list[str]:
 
 def _schedule_registry() -> tyro.constructors.ConstructorRegistry:
     """Teaches the parser the texts of schedules."""
-    from ...agents.schedules import Schedule
+    from ...schedules import Schedule
 
     registry = tyro.constructors.ConstructorRegistry()
 

@@ -207,3 +207,13 @@ def test_a_reset_may_write_over_what_the_step_returned():
     found = steps.step(np.zeros(2, dtype=np.int64))
     assert found.rewards.tolist() == [2.5, 2.5]
     assert found.terminated.all() and found.begun.all()
+
+
+def test_seeds_of_copies_reach_those_who_take_them():
+    seeds = [11, 5, 7]
+    first, _ = VectorSteps(sync("CartPole-v1", MODES[0])).reset(seeds)
+    expected = [gymnasium.make("CartPole-v1").reset(seed=seed)[0] for seed in seeds]
+    assert np.array_equal(first, np.stack(expected))
+    own = gymnasium.make_vec("CartPole-v1", COPIES, vectorization_mode="vector_entry_point")
+    first, _ = VectorSteps(own).reset(seeds)
+    assert np.array_equal(first, own.reset(seed=11)[0])

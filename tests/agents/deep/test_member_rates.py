@@ -2,7 +2,7 @@
 
 import pytest
 from gymagine.agents.deep.member_rates import MemberRates
-from gymagine.agents.schedules import Schedule
+from gymagine.schedules import Schedule
 
 FALLING = Schedule("linear", 0.1, 0.0, 100)
 

@@ -3,9 +3,9 @@
 import inspect
 
 import pytest
-from gymagine.agents.configuration import config_from_json, config_to_json
 from gymagine.agents.deep.policy_gradient_configuration import A2CConfig, REINFORCEConfig
-from gymagine.agents.schedules import Schedule
+from gymagine.configuration import config_from_json, config_to_json
+from gymagine.schedules import Schedule
 from stable_baselines3 import A2C
 from stable_baselines3.common.policies import ActorCriticPolicy
 

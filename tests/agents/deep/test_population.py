@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from gymagine.agents.deep.dqn import DQN
 from gymagine.agents.deep.population import Population
-from gymagine.agents.schedules import Schedule
 from gymagine.envs import probes
+from gymagine.schedules import Schedule
 from gymagine.storage import read_arrays
 
 SMALL = {

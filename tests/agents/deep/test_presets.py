@@ -5,9 +5,9 @@ import dataclasses
 import gymnasium
 import pytest
 from gymagine.agents.deep.presets import PRESETS, Preset, preset
-from gymagine.agents.schedules import Schedule
 from gymagine.experiments.catalogue import agent_class
 from gymagine.experiments.environment_names import EnvironmentName
+from gymagine.schedules import Schedule
 
 # of each pattern an environment, and the package that has it
 _MEMBERS = {

@@ -79,5 +79,7 @@ def test_errors_of_distributions_are_divergences():
     rows = q_tm1.gather(2, batch.actions[..., None, None].expand(2, 8, 1, 9)).squeeze(2)
     expected = kl_div(rows.log_softmax(dim=-1), target, reduction="none").sum(dim=-1)
     torch.testing.assert_close(told.errors, expected, rtol=1e-4, atol=1e-6)
-    _, told = q_loss((target + 1e-12).log()[:, :, None].expand(2, 8, 3, 9), target, batch, settings)
+    _, told = q_loss(
+        (target + 1e-12).log()[:, :, None].expand(2, 8, 3, 9), target, batch, settings
+    )
     assert (told.errors[1:] >= 0).all() and told.errors[1:].max() < 1e-5

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from gymagine.agents.configuration import config_from_json, config_to_json
-from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.dyna_q import DynaQConfig
 from gymagine.agents.tabular.monte_carlo import MonteCarloConfig
 from gymagine.agents.tabular.n_step_sarsa import NStepSARSAConfig
 from gymagine.agents.tabular.q_learning import QLearningConfig
 from gymagine.agents.tabular.sarsa_lambda import SARSALambdaConfig
+from gymagine.configuration import config_from_json, config_to_json
+from gymagine.schedules import Schedule
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.expected_sarsa import ExpectedSARSA
 from gymagine.agents.tabular.q_learning import QLearning
 from gymagine.agents.tabular.sarsa import SARSA
+from gymagine.schedules import Schedule
 
 observe = ExpectedSARSA.kernels.observe
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.exploration import (
     best_action,
     best_value,
@@ -13,6 +12,7 @@ from gymagine.agents.tabular.exploration import (
     uniform_action,
 )
 from gymagine.agents.tabular.random_stream import random_stream
+from gymagine.schedules import Schedule
 from scipy.stats import chisquare
 
 VALUES = np.array([[1.0, 3.0, 3.0, -2.0, 9.0]])

@@ -6,11 +6,11 @@ import pickle
 import gymnasium
 import numpy as np
 import pytest
-from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.q_learning import QLearning
 from gymagine.agents.tabular.sarsa import SARSA
 from gymagine.envs.mdp import TabularMDP
 from gymagine.envs.tabular_env import TabularEnv
+from gymagine.schedules import Schedule
 from gymnasium import spaces
 
 

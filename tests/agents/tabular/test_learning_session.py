@@ -7,9 +7,9 @@ import gymnasium
 import numpy as np
 import pytest
 from gymagine.agents.learning_session import check_budget
-from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.monte_carlo import MonteCarlo
 from gymagine.agents.tabular.q_learning import QLearning
+from gymagine.schedules import Schedule
 from stable_baselines3.common.callbacks import (
     BaseCallback,
     CheckpointCallback,

@@ -3,13 +3,13 @@
 import math
 
 import pytest
-from gymagine.agents.schedules import Schedule
 from gymagine.agents.tabular.schedules import (
     StepSize,
     compile_schedule,
     scheduled,
     size_of_update,
 )
+from gymagine.schedules import Schedule
 
 LINEAR = Schedule("linear", 1.0, 0.25, 100)
 EXPONENTIAL = Schedule("exponential", 1.0, 0.01, 100)

@@ -189,7 +189,7 @@ def test_callbacks_see_every_step(mode, tmp_path):
     assert counting.ends == agent.num_episodes
     assert counting.rewards == agent.episode_returns.sum()
     assert len(list(tmp_path.iterdir())) == 2
-    assert agent.get_env() is None
+    assert agent.get_env().num_envs == 3
 
 
 def test_masks_of_the_infos_hold():

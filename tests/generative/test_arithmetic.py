@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from gymagine.agents.deep.a2c import A2C
-from gymagine.agents.deep.arithmetic import learning_arithmetic
 from gymagine.agents.deep.dqn import DQN
 from gymagine.agents.deep.reinforce import REINFORCE
+from gymagine.generative.arithmetic import learning_arithmetic
 
 
 def test_threads_and_denormal_numbers():

@@ -1,12 +1,13 @@
-"""What the hyper-parameters of all agents have in common: how they are checked, and their JSON.
+"""What all hyper-parameters have in common: how they are checked, and their JSON.
 
-An agent's ``Config`` is a frozen dataclass whose fields have a default and a docstring each. It
-lists the ranges of its numbers and calls `check_fields` when it is built.
+The ``Config`` of an agent or a generator is a frozen dataclass whose fields have a default and a
+docstring each. It lists the ranges of its numbers and calls `check_fields` when it is built.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -15,10 +16,30 @@ import numpy as np
 
 from .schedules import Schedule
 
-__all__ = ["Ranges", "check_fields", "config_from_json", "config_to_json"]
+__all__ = ["Ranges", "build_config", "check_fields", "config_from_json", "config_to_json"]
 
 Ranges: TypeAlias = Mapping[str, tuple[float, float, bool]]
 """By field: the lowest and the highest value, and whether the lowest itself is allowed."""
+
+
+def build_config(config_type: type[Any], hyperparameters: Mapping[str, Any], owner: str) -> Any:
+    """A config from keyword arguments.
+
+    Args:
+        config_type: Its class.
+        hyperparameters: Of its fields.
+        owner: Whose config it is, for the error.
+
+    Raises:
+        TypeError: A keyword is not one of its fields; the message suggests the nearest.
+    """
+    known = [field.name for field in dataclasses.fields(config_type)]
+    for keyword in hyperparameters:
+        if keyword not in known:
+            near = difflib.get_close_matches(keyword, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise TypeError(f"{owner} has no hyper-parameter {keyword!r}; {hint}")
+    return config_type(**hyperparameters)
 
 
 def check_fields(config: Any, ranges: Ranges, choices: Mapping[str, tuple[str, ...]]) -> None:

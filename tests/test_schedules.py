@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gymagine.agents.schedules import Schedule
+from gymagine.schedules import Schedule
 
 LINEAR = Schedule("linear", 1.0, 0.25, 100)
 EXPONENTIAL = Schedule("exponential", 1.0, 0.01, 100)

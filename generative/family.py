@@ -1,0 +1,91 @@
+"""What the families here have in common: hyper-parameters as plain data, and files made of them.
+
+A generator of one's own needs none of it: `AbstractGenerator` and `module_state` are enough.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+from torch.distributions import constraints
+
+from ..configuration import config_from_json, config_to_json
+from ..storage import read_arrays, write_arrays
+from .generator import AbstractGenerator
+from .module_state import module_arrays, restore_module
+
+__all__ = ["AbstractFamily"]
+
+_FORMAT = "gymagine-generator-1"
+
+
+class AbstractFamily(AbstractGenerator):
+    """A generator that is made of shapes and hyper-parameters.
+
+    Families are constructed alike, ``Family(event_shape, context_shape=None, **hyperparameters)``,
+    and build their config with `configuration.build_config`.
+
+    Args:
+        event_shape: Of one event.
+        context_shape: Of one context, or None.
+        support: Where events lie.
+        config: A ``Config``.
+
+    Attributes:
+        Config: The frozen dataclass of the family's hyper-parameters, each with its default and a
+            docstring: keyword arguments, the command line's options and files come from it.
+        name: What the command line calls the family, such as ``gated-pixelcnn``.
+        config: This generator's hyper-parameters.
+    """
+
+    Config: ClassVar[type[Any]]
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        *,
+        context_shape: Sequence[int] | None,
+        support: constraints.Constraint,
+        config: Any,
+    ) -> None:
+        super().__init__(event_shape, context_shape=context_shape, support=support)
+        self.config = config
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write shapes, hyper-parameters and parameters to one file, whole or not at all."""
+        header = {
+            "format": _FORMAT,
+            "family": self.name,
+            "event_shape": list(self.event_shape),
+            "context_shape": None if self.context_shape is None else list(self.context_shape),
+            "config": config_to_json(self.config),
+        }
+        write_arrays(path, module_arrays(self), header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Make the generator that `save` wrote, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file is damaged, foreign, or of another family.
+        """
+        arrays, header = read_arrays(path, expected_format=_FORMAT)
+        try:
+            family, fields = header["family"], header["config"]
+            shapes = {key: header[key] for key in ("event_shape", "context_shape")}
+        except KeyError as error:
+            raise ValueError(f"expected a generator, got {path}, which lacks {error}") from error
+        if family != cls.name:
+            raise ValueError(f"expected a {cls.name}, got {path} of {family}")
+        config = config_from_json(cls.Config, fields)
+        hyperparameters = {name: getattr(config, name) for name in fields}
+        make: Any = cls
+        loaded: Self = make(
+            shapes["event_shape"], context_shape=shapes["context_shape"], **hyperparameters
+        )
+        restore_module(loaded, arrays)
+        return loaded.eval()

@@ -1,0 +1,131 @@
+"""Checkpoints of training: what was learnt, how far it went, and what it was made with."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..storage import read_arrays, write_arrays
+
+__all__ = ["FitCheckpoint", "FitProgress", "read_checkpoint", "write_checkpoint"]
+
+_FORMAT = "gymagine-fit-1"
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass
+class FitProgress:
+    """How far training went.
+
+    Attributes:
+        update: Updates taken.
+        batch: Batches drawn.
+        summed: Updates since the last report.
+        sums: Of each phase's losses since then.
+        losses: Of that report, by name.
+        held_out_loss: Of the last evaluation.
+        best_loss: The least of all evaluations.
+        best_update: Where that was.
+        evaluations_since: Evaluations since then.
+        stopped_early: Whether there were too many.
+    """
+
+    update: int = 0
+    batch: int = 0
+    summed: int = 0
+    sums: list[float] = field(default_factory=list)
+    losses: dict[str, float] = field(default_factory=dict)
+    held_out_loss: float | None = None
+    best_loss: float = math.inf
+    best_update: int | None = None
+    evaluations_since: int = 0
+    stopped_early: bool = False
+
+
+@dataclass(frozen=True)
+class FitCheckpoint:
+    """What a file holds.
+
+    Attributes:
+        arrays: By part and name.
+        progress: How far training went.
+    """
+
+    arrays: Arrays
+    progress: FitProgress
+
+    def part(self, name: str) -> Arrays:
+        """The arrays of one part."""
+        prefix = f"{name}/"
+        return {
+            key.removeprefix(prefix): array
+            for key, array in self.arrays.items()
+            if key.startswith(prefix)
+        }
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str],
+    parts: Mapping[str, Arrays],
+    progress: FitProgress,
+    fingerprint: Mapping[str, Any],
+) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        path: The file.
+        parts: Arrays by part and name.
+        progress: How far training went.
+        fingerprint: What it was made with.
+    """
+    arrays = {
+        f"{part}/{name}": array for part, own in parts.items() for name, array in own.items()
+    }
+    header = {
+        "format": _FORMAT,
+        "progress": dataclasses.asdict(progress),
+        "fingerprint": fingerprint,
+    }
+    write_arrays(path, arrays, header)
+
+
+def read_checkpoint(path: str | os.PathLike[str], fingerprint: Mapping[str, Any]) -> FitCheckpoint:
+    """Read what `write_checkpoint` wrote.
+
+    Args:
+        path: The file.
+        fingerprint: What training is made with now.
+
+    Raises:
+        ValueError: The file is damaged, or training is made with something else now.
+    """
+    arrays, header = read_arrays(path, expected_format=_FORMAT)
+    try:
+        saved, progress = header["fingerprint"], FitProgress(**header["progress"])
+        own = dict(fingerprint)
+        _compare("settings", saved.pop("settings"), own.pop("settings"), path)
+        _compare("training", saved, own, path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"expected a checkpoint of fit, got {path}, which is damaged") from error
+    return FitCheckpoint(arrays, progress)
+
+
+def _compare(
+    what: str,
+    saved: Mapping[str, Any],
+    own: Mapping[str, Any],
+    path: str | os.PathLike[str],
+) -> None:
+    for name, value in own.items():
+        if saved.get(name) != value:
+            raise ValueError(
+                f"expected {name} of {saved.get(name)!r}, with which {path} was made, got "
+                f"{value!r}: other {what} needs another checkpoint file"
+            )

@@ -1,0 +1,107 @@
+"""How a generator is trained; each setting is declared and documented once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from ..configuration import check_fields
+
+__all__ = ["FitSettings", "StepSizes"]
+
+StepSizes = Literal["constant", "linear", "cosine"]
+
+_RANGES = {
+    "num_updates": (1, math.inf, True),
+    "batch_size": (1, math.inf, True),
+    "learning_rate": (0.0, math.inf, False),
+    "warm_up": (0, math.inf, True),
+    "weight_decay": (0.0, math.inf, True),
+    "beta_1": (0.0, 1.0, True),
+    "beta_2": (0.0, 1.0, True),
+    "max_grad_norm": (0.0, math.inf, False),
+    "average_decay": (0.0, 1.0, True),
+    "log_interval": (1, math.inf, True),
+    "evaluation_interval": (1, math.inf, True),
+    "patience": (1, math.inf, True),
+    "num_threads": (1, math.inf, True),
+}
+_CHOICES = {"step_sizes": get_args(StepSizes)}
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Settings of `fit`.
+
+    Raises:
+        ValueError: A value is out of range or of another kind; the message names the field.
+    """
+
+    num_updates: int = 2_000
+    """Updates in all, those before a resume included."""
+    batch_size: int = 128
+    """Events of an update, of all processes together; at most those that there are."""
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    step_sizes: StepSizes = "constant"
+    """The learning rate after the warm-up: constant, or falling to 0 at the end."""
+    warm_up: int = 0
+    """Updates over which the learning rate rises from 0."""
+    weight_decay: float = 0.0
+    """Of AdamW: the share by which parameters shrink in every update, times the learning rate."""
+    beta_1: float = 0.9
+    """Of Adam's running mean of gradients."""
+    beta_2: float = 0.999
+    """Of their squares."""
+    max_grad_norm: float | None = None
+    """To which the norm of an update's gradient is clipped; None does not clip."""
+    average_decay: float | None = None
+    """Of an exponential moving average of the parameters, which is evaluated and, at the end, what
+    the generator holds; None keeps none."""
+    log_interval: int = 50
+    """Updates between two reports of the mean loss."""
+    evaluation_interval: int = 500
+    """Updates between two evaluations on held-out events."""
+    patience: int | None = None
+    """Evaluations without a better loss after which training stops; the best parameters are then
+    what the generator holds. None trains to the end and keeps the last."""
+    mixed_precision: bool = False
+    """Let PyTorch compute in bfloat16 where it holds that to be safe."""
+    compile: bool = False
+    """Compile the loss and its gradient: half a minute at first."""
+    num_threads: int | None = None
+    """Of torch; None leaves them. One is best for small networks (see `arithmetic`)."""
+    device: str = "auto"
+    """Where to train: ``cpu``, ``cuda``, ``cuda:1`` and so on; ``auto`` takes CUDA if there is."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, _RANGES, _CHOICES)
+        if self.warm_up >= self.num_updates:
+            raise ValueError(
+                f"expected a warm_up of fewer than {self.num_updates} updates, got {self.warm_up}"
+            )
+
+    def learning_rate_at(self, update: int) -> float:
+        """Of an update, counted from 0."""
+        if update < self.warm_up:
+            return self.learning_rate * (update + 1) / self.warm_up
+        left = 1 - (update - self.warm_up) / (self.num_updates - self.warm_up)
+        if self.step_sizes == "linear":
+            return self.learning_rate * left
+        if self.step_sizes == "cosine":
+            return self.learning_rate * (1 - math.cos(math.pi * left)) / 2
+        return self.learning_rate
+
+    def optimiser(self, parameters: list[torch.nn.Parameter]) -> torch.optim.AdamW:
+        """A new one."""
+        # one kernel for all parameters: half as long again for a small network otherwise
+        return torch.optim.AdamW(
+            parameters,
+            lr=self.learning_rate,
+            betas=(self.beta_1, self.beta_2),
+            weight_decay=self.weight_decay,
+            fused=True,
+        )

@@ -1,0 +1,303 @@
+r"""What every generator is: a network that can be trained on data and sampled from.
+
+A generator models events x, tensors of one shape, given a context c or none. Roles (a world model,
+a policy, a planner ...) ask for a *capability*, which is a type:
+
+====================  ==============================================================
+`AbstractGenerator`   ``loss`` and ``sample``: every family
+`AbstractDensity`     ``log_prob``, exact: autoregressive models, flows
+`AbstractBound`       ``log_prob_bound``, a lower bound: variational autoencoders, diffusion
+`AbstractLatent`      ``encode`` and ``decode``: autoencoders, flows
+====================  ==============================================================
+
+Families implement the underscored methods, which may trust their arguments: the public ones check
+shapes and the support, and spread the context over the samples, once for all families. A generator
+owns no training loop (`fit` has it) and changes nothing of itself in ``loss``.
+
+Noise comes from ``rng``, a `torch.Generator` on the generator's device, or from PyTorch's own
+where it is None. Two calls with equal generators give equal results.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.distributions import constraints
+
+__all__ = ["AbstractBound", "AbstractDensity", "AbstractGenerator", "AbstractLatent"]
+
+
+class AbstractGenerator(nn.Module, ABC):
+    """A model of events, possibly given a context.
+
+    Args:
+        event_shape: Of one event, without the batch.
+        context_shape: Of one context; None for a generator that takes none.
+        support: Where events lie: a constraint of `torch.distributions`, such as ``real``,
+            ``boolean`` (zeros and ones, in any dtype), ``integer_interval(0, K - 1)`` (of
+            ``torch.int64``) or ``interval(-1, 1)``.
+
+    Attributes:
+        event_shape: Of one event.
+        context_shape: Of one context, or None.
+        support: Where events lie.
+
+    Raises:
+        ValueError: A shape has an axis without entries.
+
+    Example:
+        >>> class Normal(AbstractGenerator):
+        ...     def __init__(self):
+        ...         super().__init__((2,))
+        ...         self.mean = nn.Parameter(torch.zeros(2))
+        ...     def _loss(self, x, context, rng):
+        ...         return ((x - self.mean) ** 2).sum(dim=1)
+        ...     def _sample(self, num, context, temperature, rng):
+        ...         return self.mean + temperature * torch.randn(num, 2, generator=rng)
+        >>> normal = Normal()
+        >>> normal.loss(torch.ones(3, 2)), normal.sample(5).shape
+        (tensor([2., 2., 2.], grad_fn=<SumBackward1>), torch.Size([5, 2]))
+    """
+
+    event_shape: tuple[int, ...]
+    context_shape: tuple[int, ...] | None
+    support: constraints.Constraint
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        *,
+        context_shape: Sequence[int] | None = None,
+        support: constraints.Constraint = constraints.real,
+    ) -> None:
+        super().__init__()
+        self.event_shape = _shape(event_shape, "event_shape")
+        self.context_shape = (
+            None if context_shape is None else _shape(context_shape, "context_shape")
+        )
+        self.support = support
+
+    # ---- what a family implements ---------------------------------------------------------------
+
+    @abstractmethod
+    def _loss(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> Tensor:
+        """(B,) what training minimises the mean of, for (B, *event) and (B, *context)."""
+
+    @abstractmethod
+    def _sample(
+        self,
+        num: int,
+        context: Tensor | None,
+        temperature: float,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        """(num, *event) samples, one for each of the (num, *context) contexts; no gradient."""
+
+    # ---- what callers use -----------------------------------------------------------------------
+
+    @property
+    def num_entries(self) -> int:
+        """D, numbers in one event."""
+        return math.prod(self.event_shape)
+
+    def loss(
+        self,
+        x: Shaped[Tensor, "batch ..."],
+        context: Float[Tensor, "batch ..."] | None = None,
+        *,
+        rng: torch.Generator | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """What training minimises the mean of, in nats where the family has a likelihood.
+
+        Args:
+            x: (B, *event) events.
+            context: (B, *context), if the generator takes one.
+            rng: Of whatever the loss draws.
+
+        Raises:
+            ValueError: A shape does not fit, or a context is missing or too much.
+        """
+        self._check_shapes(x, context)
+        return self._loss(x, context, rng)
+
+    def sample(
+        self,
+        num: int,
+        context: Float[Tensor, "batch ..."] | None = None,
+        *,
+        temperature: float = 1.0,
+        rng: torch.Generator | None = None,
+    ) -> Shaped[Tensor, "num ..."]:
+        """Draw events.
+
+        Args:
+            num: How many; of each context.
+            context: (B, *context), if the generator takes one.
+            temperature: At least 0: 1 draws from the model, less draws closer to its modes, in
+                the way that the family says.
+            rng: Of the draws.
+
+        Returns:
+            (num, *event) events or, with contexts, (num, B, *event).
+
+        Raises:
+            ValueError: A shape does not fit, a context is missing or too much, or a number is out
+                of range.
+        """
+        if num < 1:
+            raise ValueError(f"expected at least 1 sample, got {num}")
+        if not (temperature >= 0 and math.isfinite(temperature)):
+            raise ValueError(f"expected a temperature of at least 0, got {temperature}")
+        self._check_context(context, None)
+        with torch.no_grad():
+            if context is None:
+                return self._sample(num, None, temperature, rng)
+            spread = context.expand(num, *context.shape).flatten(0, 1)
+            drawn = self._sample(len(spread), spread, temperature, rng)
+        return drawn.view(num, len(context), *self.event_shape)
+
+    # ---- checks ---------------------------------------------------------------------------------
+
+    def check_events(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Make sure that events can be learnt from. `fit` calls it once for all of its data.
+
+        Args:
+            x: (B, *event) events.
+            context: (B, *context), if the generator takes one.
+
+        Raises:
+            ValueError: A shape does not fit, or an event is outside the support; the message names
+                the first number that is.
+        """
+        self._check_shapes(x, context)
+        if x.dtype.is_floating_point and not x.isfinite().all():
+            raise ValueError(f"expected finite numbers in {self._in_words()}, got NaN or infinity")
+        inside: Tensor = self.support.check(x)  # type: ignore[no-untyped-call]  # PyTorch has no types
+        if not inside.all():
+            place = tuple((~inside).nonzero()[0].tolist())
+            raise ValueError(f"expected {self._in_words()}, got {x[place].item()} at {place}")
+
+    def _check_shapes(self, x: Tensor, context: Tensor | None) -> None:
+        if tuple(x.shape[1:]) != self.event_shape:
+            raise ValueError(
+                f"expected events of shape (B, {_text(self.event_shape)}), got {tuple(x.shape)}"
+            )
+        self._check_context(context, len(x))
+
+    def _check_context(self, context: Tensor | None, num: int | None) -> None:
+        if self.context_shape is None:
+            if context is not None:
+                raise ValueError(
+                    f"expected no context, which {type(self).__name__} was made without, got one "
+                    f"of shape {tuple(context.shape)}"
+                )
+            return
+        rows = "B" if num is None else str(num)
+        expected = f"a context of shape ({rows}, {_text(self.context_shape)})"
+        if context is None:
+            raise ValueError(f"expected {expected}, got none")
+        fits = context.dim() > 0 and tuple(context.shape[1:]) == self.context_shape
+        if not fits or num not in (None, len(context)):
+            raise ValueError(f"expected {expected}, got {tuple(context.shape)}")
+
+    def _in_words(self) -> str:
+        return f"events of {type(self).__name__} in its support, {self.support}"
+
+
+class AbstractDensity(AbstractGenerator):
+    """A generator whose log-probability (or log-density) is known exactly."""
+
+    @abstractmethod
+    def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """(B,) log-probabilities of (B, *event), given (B, *context)."""
+
+    def log_prob(
+        self,
+        x: Shaped[Tensor, "batch ..."],
+        context: Float[Tensor, "batch ..."] | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """(B,) log p(x | context) in nats: of a density where the support is continuous.
+
+        Args:
+            x: (B, *event) events.
+            context: (B, *context), if the generator takes one.
+
+        Raises:
+            ValueError: A shape does not fit, or a context is missing or too much.
+        """
+        self._check_shapes(x, context)
+        return self._log_prob(x, context)
+
+
+class AbstractBound(AbstractGenerator):
+    """A generator of whose log-probability a lower bound can be estimated."""
+
+    @abstractmethod
+    def _log_prob_bound(
+        self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
+    ) -> Tensor:
+        """(B,) unbiased estimates of the bound for (B, *event), given (B, *context)."""
+
+    def log_prob_bound(
+        self,
+        x: Shaped[Tensor, "batch ..."],
+        context: Float[Tensor, "batch ..."] | None = None,
+        *,
+        rng: torch.Generator | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """(B,) an unbiased estimate of a lower bound of log p(x | context), in nats.
+
+        Args:
+            x: (B, *event) events.
+            context: (B, *context), if the generator takes one.
+            rng: Of what the estimate draws.
+
+        Raises:
+            ValueError: A shape does not fit, or a context is missing or too much.
+        """
+        self._check_shapes(x, context)
+        return self._log_prob_bound(x, context, rng)
+
+
+class AbstractLatent(ABC):
+    """Anything that turns events into latents and back; generators that can inherit from it too.
+
+    Attributes:
+        latent_shape: Of one latent.
+    """
+
+    latent_shape: tuple[int, ...]
+
+    @abstractmethod
+    def encode(
+        self,
+        x: Shaped[Tensor, "batch ..."],
+        context: Float[Tensor, "batch ..."] | None = None,
+        *,
+        rng: torch.Generator | None = None,
+    ) -> Shaped[Tensor, "batch ..."]:
+        """(B, *latent) latents of (B, *event): drawn with an ``rng``, else the most typical."""
+
+    @abstractmethod
+    def decode(
+        self,
+        z: Shaped[Tensor, "batch ..."],
+        context: Float[Tensor, "batch ..."] | None = None,
+    ) -> Shaped[Tensor, "batch ..."]:
+        """(B, *event) the events that latents stand for; differentiable where events are real."""
+
+
+def _shape(given: Sequence[int], name: str) -> tuple[int, ...]:
+    shape = tuple(int(size) for size in given)
+    if any(size < 1 for size in shape):
+        raise ValueError(f"expected {name} with at least 1 entry on each axis, got {shape}")
+    return shape
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape)) or "no further axis"

@@ -1,0 +1,69 @@
+"""What `fit` asks of those generators that need more than a gradient step on one loss.
+
+Each is a type that a family inherits from beside its capabilities; most need none of them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["AbstractAdjusted", "AbstractInitialised", "AbstractPhased", "Loss", "Phase"]
+
+Loss = Callable[[Tensor, Tensor | None, torch.Generator | None], Tensor]
+"""(B,) losses of (B, *event) events, given (B, *context) or None, with noise from a generator."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One of several losses that are minimised in turns, each over parameters of its own.
+
+    Attributes:
+        name: Under which its loss is logged, such as ``critic``.
+        loss: What is minimised.
+        parameters: Over these; no other phase has them.
+        updates: Before the next phase's turn, each on a batch of its own.
+
+    Raises:
+        ValueError: There are no parameters, or no updates.
+    """
+
+    name: str
+    loss: Loss
+    parameters: Sequence[nn.Parameter]
+    updates: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.parameters or self.updates < 1:
+            raise ValueError(
+                f"expected parameters and at least 1 update of {self.name}, got "
+                f"{len(self.parameters)} parameters and {self.updates} updates"
+            )
+
+
+class AbstractPhased(ABC):
+    """A generator that is trained in turns, as adversaries are."""
+
+    @abstractmethod
+    def phases(self) -> Sequence[Phase]:
+        """The turns of one round, in their order; `fit` counts a round as one update."""
+
+
+class AbstractInitialised(ABC):
+    """A generator whose parameters start from data, such as an activation normalisation."""
+
+    @abstractmethod
+    def initialise(self, x: Tensor, context: Tensor | None) -> None:
+        """Set the parameters; called once, with the first batch, before the first update."""
+
+
+class AbstractAdjusted(ABC):
+    """A generator with numbers that no gradient moves: code books, multipliers, statistics."""
+
+    @abstractmethod
+    def adjust(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> None:
+        """Move them; called after every update, with its batch. They belong in buffers."""

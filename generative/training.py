@@ -1,0 +1,426 @@
+r"""One way to train every generator: minimise the mean of its loss over batches.
+
+An update is a step of Adam (Kingma & Ba 2015) on
+
+.. math:: \frac1B \sum_{i \in \text{batch}} \ell_\theta(x_i, c_i),
+
+or a round of such steps for a generator with several phases. What may be added: a step size that
+falls, clipping of the gradient's norm, an exponential moving average of the parameters
+:math:`\bar\theta \leftarrow d\,\bar\theta + (1 - d)\,\theta`, compilation, mixed precision.
+
+Every batch and all noise of an update are functions of the seed and the update's number, the step
+size of the latter. Training that was cut and goes on from its checkpoint therefore ends with the
+same bytes as training that was not. Where PyTorch's launcher has started several processes each
+takes its share of every batch, and gradients are averaged (see `parallel_training`).
+
+References:
+    D. P. Kingma, J. Ba (2015), Adam: a method for stochastic optimization, arXiv:1412.6980.
+    B. T. Polyak, A. B. Juditsky (1992), Acceleration of stochastic approximation by averaging,
+        SIAM Journal on Control and Optimization 30(4).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from ..configuration import config_to_json
+from .arithmetic import learning_arithmetic
+from .data.dataset import BatchOrder, Dataset, Events
+from .devices import device_named
+from .fit_checkpoint import FitProgress, read_checkpoint, write_checkpoint
+from .fit_settings import FitSettings
+from .generator import AbstractGenerator
+from .module_state import module_arrays, optimiser_arrays, restore_module, restore_optimiser
+from .parallel_training import (
+    average_gradients,
+    average_numbers,
+    check_share,
+    is_first_process,
+    process_number,
+    share_of,
+    share_state,
+)
+from .trainable import AbstractAdjusted, AbstractInitialised, AbstractPhased, Phase
+
+__all__ = ["FitResult", "FitWatcher", "fit"]
+
+_TRAINING, _EVALUATION, _INITIALISATION = 0, 1, 2  # streams of noise
+_EVALUATED_TOGETHER, _CHECKED_TOGETHER = 500, 10_000
+
+
+@runtime_checkable
+class FitWatcher(Protocol):
+    """Is told how training goes: a logger, a drawer of samples."""
+
+    def logged(self, update: int, scalars: Mapping[str, float]) -> None:
+        """Means since the last time, and rates, by TensorBoard name."""
+
+    def evaluated(self, update: int, generator: AbstractGenerator) -> None:
+        """The parameters that were just evaluated; not to be changed."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What came of training.
+
+    Attributes:
+        num_updates: Taken in all.
+        losses: The last report's mean losses, by name.
+        held_out_loss: Mean loss of held-out events under the parameters that the generator now
+            holds; None without such events.
+        best_update: After which these were reached, where training kept the best.
+        stopped_early: Whether patience ended it.
+        seconds: That this call took.
+    """
+
+    num_updates: int
+    losses: dict[str, float]
+    held_out_loss: float | None
+    best_update: int | None
+    stopped_early: bool
+    seconds: float
+
+
+def fit(
+    generator: AbstractGenerator,
+    data: Dataset | Tensor,
+    *,
+    seed: int = 0,
+    watcher: FitWatcher | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_interval: int = 1_000,
+    progress_bar: bool = False,
+    **settings: Any,
+) -> FitResult:
+    """Train a generator.
+
+    Args:
+        generator: It is trained in place, and then in evaluation mode.
+        data: Events; a tensor of them alone has none held out.
+        seed: Of the batches and all noise.
+        watcher: Is told how it goes, in the first of several processes.
+        checkpoint: A file to go on from, if there is one, and to write to.
+        checkpoint_interval: Updates between two such files.
+        progress_bar: Show a bar with the rate and the time left.
+        settings: Fields of `FitSettings`.
+
+    Raises:
+        TypeError: A setting is unknown.
+        ValueError: A setting is out of range; events are outside the generator's support or of
+            another shape; the loss is not finite, so that training cannot go on; or the checkpoint
+            is damaged, or of other settings.
+
+    Example:
+        >>> class Centre(AbstractGenerator):
+        ...     def __init__(self):
+        ...         super().__init__((2,))
+        ...         self.mean = nn.Parameter(torch.zeros(2))
+        ...     def _loss(self, x, context, rng):
+        ...         return ((x - self.mean) ** 2).sum(dim=1)
+        ...     def _sample(self, num, context, temperature, rng):
+        ...         return self.mean.expand(num, 2)
+        >>> centre = Centre()
+        >>> x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) + 3
+        >>> fit(centre, x, num_updates=300, learning_rate=0.05).num_updates
+        300
+        >>> torch.allclose(centre.mean, x.mean(dim=0), atol=0.1)
+        True
+    """
+    given = FitSettings(**settings)
+    dataset = data if isinstance(data, Dataset) else Dataset(Events(data))
+    training = _Training(generator, dataset, given, seed)
+    begun = time.perf_counter()
+    if checkpoint is not None:
+        training.go_on_from(checkpoint)
+    with learning_arithmetic(given.num_threads), _own_noise(training.device):
+        training.run(watcher, checkpoint, checkpoint_interval, progress_bar)
+    return training.result(time.perf_counter() - begun)
+
+
+class _Training:
+    """A generator with everything that moves it."""
+
+    def __init__(
+        self, generator: AbstractGenerator, data: Dataset, settings: FitSettings, seed: int
+    ) -> None:
+        self.device = device_named(settings.device)
+        self.generator, self._data, self._settings, self._seed = generator, data, settings, seed
+        generator.to(self.device)
+        self._order = BatchOrder(len(data.train), settings.batch_size, seed=seed)
+        check_share(self._order.batch_size)
+        self._check_data()
+        share_state(generator)
+        self._phases = _phases_of(generator)
+        self._optimisers = [settings.optimiser(list(phase.parameters)) for phase in self._phases]
+        self._losses = [
+            torch.compile(phase.loss) if settings.compile else phase.loss for phase in self._phases
+        ]
+        self._average: AveragedModel | None = None
+        if settings.average_decay is not None:
+            average: Any = get_ema_multi_avg_fn  # which has no types
+            self._average = AveragedModel(generator, multi_avg_fn=average(settings.average_decay))
+        self._best: dict[str, NDArray[Any]] = {}
+        self._progress = FitProgress()
+        self._sums = torch.zeros(len(self._phases), device=self.device)
+
+    # ---- files ----------------------------------------------------------------------------------
+
+    def go_on_from(self, path: str | os.PathLike[str]) -> None:
+        """Take over what a checkpoint holds, if there is one."""
+        if not Path(path).exists():
+            return
+        found = read_checkpoint(path, self._fingerprint())
+        restore_module(self.generator, found.part("generator"))
+        for i, optimiser in enumerate(self._optimisers):
+            restore_optimiser(optimiser, found.part(f"optimiser{i}"))
+        if self._average is not None:
+            restore_module(self._average, found.part("average"))
+        self._best, self._progress = found.part("best"), found.progress
+        self._sums.copy_(torch.tensor(found.progress.sums))
+
+    def _write(self, path: str | os.PathLike[str]) -> None:
+        self._progress.sums = self._sums.tolist()
+        parts = {"generator": module_arrays(self.generator), "best": self._best}
+        for i, optimiser in enumerate(self._optimisers):
+            parts[f"optimiser{i}"] = optimiser_arrays(optimiser)
+        if self._average is not None:
+            parts["average"] = module_arrays(self._average)
+        write_checkpoint(path, parts, self._progress, self._fingerprint())
+
+    def _fingerprint(self) -> dict[str, Any]:
+        return {
+            "generator": type(self.generator).__name__,
+            "settings": config_to_json(self._settings),
+            "seed": self._seed,
+            "data": self._data.train.checksum,
+        }
+
+    # ---- training -------------------------------------------------------------------------------
+
+    def run(
+        self,
+        watcher: FitWatcher | None,
+        checkpoint: str | os.PathLike[str] | None,
+        checkpoint_interval: int,
+        progress_bar: bool,
+    ) -> None:
+        """Update to the end, or until patience ends."""
+        progress, settings = self._progress, self._settings
+        reports = watcher if is_first_process() else None
+        self.generator.train()
+        if progress.update == 0 and isinstance(self.generator, AbstractInitialised):
+            self._seed_noise(_INITIALISATION, 0)
+            self.generator.initialise(*self._batch(0))
+            share_state(self.generator)
+        bar = tqdm(
+            total=settings.num_updates,
+            initial=progress.update,
+            unit="update",
+            disable=not (progress_bar and is_first_process()),
+        )
+        with bar:
+            while progress.update < settings.num_updates and not progress.stopped_early:
+                self._update()
+                bar.update()
+                at = progress.update
+                is_last = at == settings.num_updates
+                if at % settings.log_interval == 0 or is_last:
+                    self._report(reports, bar)
+                if at % settings.evaluation_interval == 0 or is_last:
+                    self._evaluate(reports)
+                    is_last |= progress.stopped_early
+                if checkpoint is not None and (at % checkpoint_interval == 0 or is_last):
+                    self._check_finite()
+                    if is_first_process():
+                        self._write(checkpoint)
+        self._keep()
+
+    def _update(self) -> None:
+        """One round of all phases."""
+        progress, settings = self._progress, self._settings
+        rate = settings.learning_rate_at(progress.update)
+        turns = zip(self._phases, self._losses, self._optimisers, strict=True)
+        for i, (phase, losses, optimiser) in enumerate(turns):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            for _ in range(phase.updates):
+                self._seed_noise(_TRAINING, progress.batch)
+                x, context = self._batch(progress.batch)
+                with self._precision():
+                    loss = losses(x, context, None).mean()
+                self._step(phase.parameters, loss, optimiser)
+                self._sums[i] += loss.detach() / phase.updates
+                progress.batch += 1
+        if isinstance(self.generator, AbstractAdjusted):
+            self.generator.adjust(x, context, None)
+        if self._average is not None:
+            self._average.update_parameters(self.generator)
+        progress.update += 1
+        progress.summed += 1
+
+    def _step(
+        self, parameters: Sequence[nn.Parameter], loss: Tensor, optimiser: torch.optim.Optimizer
+    ) -> None:
+        # not backward(), which would leave gradients in other phases' parameters
+        found = torch.autograd.grad(loss, list(parameters), allow_unused=True)
+        for parameter, gradient in zip(parameters, found, strict=True):
+            parameter.grad = gradient
+        average_gradients(parameters)
+        if self._settings.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, self._settings.max_grad_norm)
+        optimiser.step()
+
+    def _batch(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """(B, *event) prepared events and their contexts, on the device."""
+        indices = torch.from_numpy(share_of(self._order.indices(number)))
+        events = self._data.train.take(indices)
+        context = None if events.context is None else events.context.to(self.device)
+        return self._data.prepared(events.x.to(self.device)), context
+
+    def _seed_noise(self, stream: int, number: int) -> None:
+        entropy = [self._seed, stream, number, process_number()]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
+
+    def _precision(self) -> torch.autocast:
+        enabled = self._settings.mixed_precision
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+    # ---- reports --------------------------------------------------------------------------------
+
+    def _report(self, watcher: FitWatcher | None, bar: tqdm[Any]) -> None:
+        self._check_finite()
+        progress = self._progress
+        means = average_numbers(self._sums / progress.summed).tolist()
+        names = [phase.name for phase in self._phases]
+        progress.losses = dict(zip(names, means, strict=True))
+        self._sums.zero_()
+        progress.summed = 0
+        bar.set_postfix({name: f"{mean:.4g}" for name, mean in progress.losses.items()})
+        if watcher is not None:
+            rate = self._settings.learning_rate_at(progress.update - 1)
+            scalars = {f"train/{name}": mean for name, mean in progress.losses.items()}
+            watcher.logged(progress.update, scalars | {"train/learning_rate": rate})
+
+    def _check_finite(self) -> None:
+        """Make sure that what was learnt is worth going on with, and writing.
+
+        Raises:
+            ValueError: It is not.
+        """
+        if not self._sums.isfinite().all():
+            raise ValueError(
+                f"expected finite losses, got {self._sums.tolist()} within the last "
+                f"{self._progress.summed} of {self._progress.update} updates: the learning rate "
+                f"of {self._settings.learning_rate} may be too high, or gradients need clipping "
+                "(max_grad_norm)"
+            )
+
+    def _evaluate(self, watcher: FitWatcher | None) -> None:
+        progress, held_out = self._progress, self._data.held_out
+        evaluated = self._evaluated()
+        evaluated.eval()
+        if held_out is not None:
+            loss = self._mean_loss(evaluated, held_out)
+            progress.held_out_loss = loss
+            if watcher is not None:
+                watcher.logged(progress.update, {"eval/loss": loss})
+            if not loss >= progress.best_loss:
+                progress.best_loss, progress.best_update = loss, progress.update
+                progress.evaluations_since = 0
+                if self._settings.patience is not None:
+                    self._best = module_arrays(evaluated)
+            else:
+                progress.evaluations_since += 1
+                patience = self._settings.patience
+                progress.stopped_early = patience is not None and (
+                    progress.evaluations_since >= patience
+                )
+        if watcher is not None:
+            watcher.evaluated(progress.update, evaluated)
+        self.generator.train()
+
+    def _mean_loss(self, generator: AbstractGenerator, events: Events) -> float:
+        """Of all events, with the same noise in every evaluation."""
+        total = 0.0
+        size = max(self._order.batch_size, _EVALUATED_TOGETHER)
+        with torch.no_grad():
+            for number, start in enumerate(range(0, len(events), size)):
+                self._seed_noise(_EVALUATION, number)
+                part = events.take(slice(start, start + size))
+                x = self._data.prepared(part.x.to(self.device))
+                context = None if part.context is None else part.context.to(self.device)
+                with self._precision():
+                    total += float(generator.loss(x, context).double().sum())
+        return total / len(events)
+
+    def _evaluated(self) -> AbstractGenerator:
+        """The generator of which the averages, if any, are the parameters."""
+        evaluated = self.generator if self._average is None else self._average.module
+        assert isinstance(evaluated, AbstractGenerator)
+        return evaluated
+
+    def _keep(self) -> None:
+        """Let the generator hold the best or the averaged parameters."""
+        kept = self._best or module_arrays(self._evaluated())
+        restore_module(self.generator, kept)
+        self.generator.eval()
+
+    def result(self, seconds: float) -> FitResult:
+        """What came of it."""
+        progress = self._progress
+        keeps_best = bool(self._best)
+        return FitResult(
+            num_updates=progress.update,
+            losses=dict(progress.losses),
+            held_out_loss=progress.best_loss if keeps_best else progress.held_out_loss,
+            best_update=progress.best_update if keeps_best else None,
+            stopped_early=progress.stopped_early,
+            seconds=seconds,
+        )
+
+    # ---- checks ---------------------------------------------------------------------------------
+
+    def _check_data(self) -> None:
+        """Make sure that the generator can learn from the events.
+
+        Raises:
+            ValueError: It cannot.
+        """
+        for part in (self._data.train, self._data.held_out):
+            if part is None:
+                continue
+            self._seed_noise(_INITIALISATION, 1)
+            for start in range(0, len(part), _CHECKED_TOGETHER):
+                some = part.take(slice(start, start + _CHECKED_TOGETHER))
+                x = self._data.prepared(some.x.to(self.device))
+                self.generator.check_events(x, some.context)
+                if some.context is not None and not some.context.isfinite().all():
+                    raise ValueError("expected finite contexts, got NaN or infinity among them")
+
+
+def _phases_of(generator: AbstractGenerator) -> Sequence[Phase]:
+    if isinstance(generator, AbstractPhased):
+        return generator.phases()
+    parameters = [parameter for parameter in generator.parameters() if parameter.requires_grad]
+    return [Phase("loss", lambda x, c, rng: generator.loss(x, c, rng=rng), parameters)]
+
+
+@contextmanager
+def _own_noise(device: torch.device) -> Iterator[None]:
+    """PyTorch's own generators are put back afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        yield

@@ -25,7 +25,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.distributions import constraints
 
@@ -105,13 +104,21 @@ class AbstractGenerator(nn.Module, ABC):
         """D, numbers in one event."""
         return math.prod(self.event_shape)
 
+    @property
+    def example(self) -> Tensor:
+        """Some parameter or buffer, which tells device and dtype to make tensors of."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.is_floating_point():
+                return tensor
+        return torch.zeros(0)
+
     def loss(
         self,
-        x: Shaped[Tensor, "batch ..."],
-        context: Float[Tensor, "batch ..."] | None = None,
+        x: Tensor,
+        context: Tensor | None = None,
         *,
         rng: torch.Generator | None = None,
-    ) -> Float[Tensor, " batch"]:
+    ) -> Tensor:
         """What training minimises the mean of, in nats where the family has a likelihood.
 
         Args:
@@ -128,11 +135,11 @@ class AbstractGenerator(nn.Module, ABC):
     def sample(
         self,
         num: int,
-        context: Float[Tensor, "batch ..."] | None = None,
+        context: Tensor | None = None,
         *,
         temperature: float = 1.0,
         rng: torch.Generator | None = None,
-    ) -> Shaped[Tensor, "num ..."]:
+    ) -> Tensor:
         """Draw events.
 
         Args:
@@ -156,7 +163,7 @@ class AbstractGenerator(nn.Module, ABC):
         self._check_context(context, None)
         with torch.no_grad():
             if context is None:
-                return self._sample(num, None, temperature, rng)
+                return self._sample(num, None, temperature, rng).detach()
             spread = context.expand(num, *context.shape).flatten(0, 1)
             drawn = self._sample(len(spread), spread, temperature, rng)
         return drawn.view(num, len(context), *self.event_shape)
@@ -218,9 +225,9 @@ class AbstractDensity(AbstractGenerator):
 
     def log_prob(
         self,
-        x: Shaped[Tensor, "batch ..."],
-        context: Float[Tensor, "batch ..."] | None = None,
-    ) -> Float[Tensor, " batch"]:
+        x: Tensor,
+        context: Tensor | None = None,
+    ) -> Tensor:
         """(B,) log p(x | context) in nats: of a density where the support is continuous.
 
         Args:
@@ -245,11 +252,11 @@ class AbstractBound(AbstractGenerator):
 
     def log_prob_bound(
         self,
-        x: Shaped[Tensor, "batch ..."],
-        context: Float[Tensor, "batch ..."] | None = None,
+        x: Tensor,
+        context: Tensor | None = None,
         *,
         rng: torch.Generator | None = None,
-    ) -> Float[Tensor, " batch"]:
+    ) -> Tensor:
         """(B,) an unbiased estimate of a lower bound of log p(x | context), in nats.
 
         Args:
@@ -276,19 +283,19 @@ class AbstractLatent(ABC):
     @abstractmethod
     def encode(
         self,
-        x: Shaped[Tensor, "batch ..."],
-        context: Float[Tensor, "batch ..."] | None = None,
+        x: Tensor,
+        context: Tensor | None = None,
         *,
         rng: torch.Generator | None = None,
-    ) -> Shaped[Tensor, "batch ..."]:
+    ) -> Tensor:
         """(B, *latent) latents of (B, *event): drawn with an ``rng``, else the most typical."""
 
     @abstractmethod
     def decode(
         self,
-        z: Shaped[Tensor, "batch ..."],
-        context: Float[Tensor, "batch ..."] | None = None,
-    ) -> Shaped[Tensor, "batch ..."]:
+        z: Tensor,
+        context: Tensor | None = None,
+    ) -> Tensor:
         """(B, *event) the events that latents stand for; differentiable where events are real."""
 
 

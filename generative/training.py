@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ..configuration import config_to_json
+from ..configuration import build_config, config_to_json
 from .arithmetic import learning_arithmetic
 from .data.dataset import BatchOrder, Dataset, Events
 from .devices import device_named
@@ -139,13 +139,13 @@ def fit(
         >>> torch.allclose(centre.mean, x.mean(dim=0), atol=0.1)
         True
     """
-    given = FitSettings(**settings)
+    given = build_config(FitSettings, settings, "FitSettings")
     dataset = data if isinstance(data, Dataset) else Dataset(Events(data))
-    training = _Training(generator, dataset, given, seed)
-    begun = time.perf_counter()
-    if checkpoint is not None:
-        training.go_on_from(checkpoint)
-    with learning_arithmetic(given.num_threads), _own_noise(training.device):
+    device, begun = device_named(given.device), time.perf_counter()
+    with learning_arithmetic(given.num_threads), _own_noise(device):
+        training = _Training(generator.to(device), dataset, given, seed, device)
+        if checkpoint is not None:
+            training.go_on_from(checkpoint)
         training.run(watcher, checkpoint, checkpoint_interval, progress_bar)
     return training.result(time.perf_counter() - begun)
 
@@ -154,11 +154,15 @@ class _Training:
     """A generator with everything that moves it."""
 
     def __init__(
-        self, generator: AbstractGenerator, data: Dataset, settings: FitSettings, seed: int
+        self,
+        generator: AbstractGenerator,
+        data: Dataset,
+        settings: FitSettings,
+        seed: int,
+        device: torch.device,
     ) -> None:
-        self.device = device_named(settings.device)
         self.generator, self._data, self._settings, self._seed = generator, data, settings, seed
-        generator.to(self.device)
+        self.device = device
         self._order = BatchOrder(len(data.train), settings.batch_size, seed=seed)
         check_share(self._order.batch_size)
         self._check_data()

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,8 +29,8 @@ class Events:
         ValueError: There are none, or not as many contexts.
     """
 
-    x: Shaped[Tensor, "events ..."]
-    context: Shaped[Tensor, "events ..."] | None = None
+    x: Tensor
+    context: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.x.dim() == 0 or not len(self.x):

@@ -1,0 +1,278 @@
+"""Laws of probability that generators keep: what a log-probability, a bound, an inverse promise.
+
+`testing` calls them for whatever a generator is able to do; those of transforms and dependencies
+are for the parts that families are made of.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+from torch.distributions import constraints
+
+from .generator import AbstractBound, AbstractDensity, AbstractGenerator, AbstractLatent
+
+__all__ = [
+    "check_bound",
+    "check_dependencies",
+    "check_frequencies",
+    "check_latents",
+    "check_rows",
+    "check_total_probability",
+    "check_transform",
+    "enumerated_events",
+    "num_events",
+]
+
+_FALSE_ALARM = 1e-6  # probability that a sampled law fails although it holds
+_MOST_EVENTS = 1 << 13  # that are enumerated
+
+
+def check_rows(generator: AbstractDensity, x: Tensor, context: Tensor | None) -> None:
+    """An event's log-probability does not depend on what it is asked for together with."""
+    generator.eval()
+    together = generator.log_prob(x, context)
+    _require(together.shape == (len(x),), f"log_prob: expected shape ({len(x)},)")
+    alone = [
+        generator.log_prob(x[i : i + 1], None if context is None else context[i : i + 1])
+        for i in range(len(x))
+    ]
+    torch.testing.assert_close(
+        torch.cat(alone),
+        together,
+        rtol=1e-3,
+        atol=1e-3,
+        msg=lambda text: f"log_prob depends on the other events of the batch: {text}",
+    )
+
+
+def check_total_probability(generator: AbstractDensity, context: Tensor | None = None) -> None:
+    """The probabilities of all events add up to 1, in every context.
+
+    Raises:
+        AssertionError: They do not.
+        ValueError: The events are no finite set, or too many to enumerate.
+    """
+    events = enumerated_events(generator)
+    rows = [None] if context is None else [context[i : i + 1] for i in range(len(context))]
+    for own in rows:
+        total = float(_log_probs(generator, events, own).double().exp().sum())
+        _require(
+            abs(total - 1) < 1e-4,
+            f"log_prob: expected probabilities that add up to 1, got {total:.6g}",
+        )
+
+
+def check_frequencies(
+    generator: AbstractDensity,
+    context: Tensor | None = None,
+    *,
+    num_samples: int = 4_000,
+    seed: int = 0,
+) -> None:
+    """Samples are drawn as often as `log_prob` says: a chi-squared test over all events.
+
+    Events that are expected fewer than five times count as one. A correct generator fails with a
+    probability of one in a million.
+    """
+    events = enumerated_events(generator)
+    places = {tuple(event.flatten().tolist()): i for i, event in enumerate(events)}
+    own = None if context is None else context[:1]
+    expected = _log_probs(generator, events, own).double().exp().numpy() * num_samples
+    reference = torch.zeros(1) if own is None else own
+    drawn = generator.sample(num_samples, own, rng=_rng(reference, seed)).flatten(1)
+    counts = np.zeros(len(events))
+    for event in drawn.reshape(num_samples, -1).tolist():
+        counts[places[tuple(event)]] += 1
+    rare = expected < 5
+    found = np.append(counts[~rare], counts[rare].sum())
+    model = np.append(expected[~rare], expected[rare].sum())
+    used = model > 0
+    statistic = float(((found[used] - model[used]) ** 2 / model[used]).sum())
+    p_value = float(stats.chi2.sf(statistic, max(int(used.sum()) - 1, 1)))
+    _require(
+        p_value > _FALSE_ALARM and not found[~used].any(),
+        f"sample: expected events as often as log_prob says, got a chi-squared of {statistic:.4g} "
+        f"over {int(used.sum())} classes (p = {p_value:.2g})",
+    )
+
+
+def check_bound(
+    generator: AbstractBound,
+    x: Tensor,
+    context: Tensor | None = None,
+    *,
+    num_samples: int = 200,
+    seed: int = 0,
+) -> None:
+    """The bound is below the log-probability, where that is known, and below 0 for finite sets."""
+    rng = _rng(x, seed)
+    with torch.no_grad():
+        drawn = torch.stack(
+            [generator.log_prob_bound(x, context, rng=rng) for _ in range(num_samples)]
+        ).double()
+    _require(drawn.shape == (num_samples, len(x)), f"log_prob_bound: expected shape ({len(x)},)")
+    mean, error = drawn.mean(dim=0), drawn.std(dim=0) / math.sqrt(num_samples)
+    exact = torch.zeros(len(x), dtype=torch.float64)
+    if isinstance(generator, AbstractDensity):
+        exact = generator.log_prob(x, context).double().detach()
+    elif not support_size(generator):
+        return
+    limit = exact + stats.norm.isf(_FALSE_ALARM / len(x)) * error + 1e-4 * (1 + exact.abs())
+    _require(
+        bool((mean <= limit).all()),
+        f"log_prob_bound: expected at most {exact.tolist()}, got means of {mean.tolist()}",
+    )
+
+
+def check_latents(
+    generator: AbstractLatent, x: Tensor, context: Tensor | None = None, *, seed: int = 0
+) -> None:
+    """Latents have their shape, and decode to events; exactly the same ones for a flow."""
+    z = generator.encode(x, context)
+    expected = (len(x), *generator.latent_shape)
+    _require(
+        tuple(z.shape) == expected, f"encode: expected shape {expected}, got {tuple(z.shape)}"
+    )
+    back = generator.decode(z, context)
+    _require(back.shape == x.shape, f"decode: expected {tuple(x.shape)}, got {tuple(back.shape)}")
+    drawn = [generator.encode(x, context, rng=_rng(x, seed)) for _ in range(2)]
+    _require(torch.equal(*drawn), "encode: expected the same from an equal rng")
+    if isinstance(generator, AbstractDensity) and x.is_floating_point():
+        torch.testing.assert_close(
+            back,
+            x,
+            rtol=1e-3,
+            atol=1e-3,
+            msg=lambda text: f"decode(encode(x)) is not x: {text}",
+        )
+
+
+def check_transform(
+    forward: Callable[[Tensor], tuple[Tensor, Tensor]],
+    inverse: Callable[[Tensor], tuple[Tensor, Tensor]],
+    x: Tensor,
+) -> None:
+    """An invertible map gives back what it was given, and its log-determinant is its Jacobian's.
+
+    Args:
+        forward: From (B, D) to (B, D) and the (B,) logarithm of the Jacobian's determinant.
+        inverse: The same of the inverse map.
+        x: (B, D) in 64 bits.
+    """
+    z, log_det = forward(x)
+    back, inverse_log_det = inverse(z)
+    close = torch.testing.assert_close
+    close(back, x, rtol=1e-6, atol=1e-8, msg=lambda text: f"inverse(forward(x)) is not x: {text}")
+    close(
+        inverse_log_det,
+        -log_det,
+        rtol=1e-6,
+        atol=1e-8,
+        msg=lambda text: f"the two log-determinants do not cancel: {text}",
+    )
+    for row in range(len(x)):
+        slope: Tensor = torch.func.jacrev(lambda own: forward(own.unsqueeze(0))[0].squeeze(0))(
+            x[row]
+        )
+        close(
+            torch.linalg.slogdet(slope).logabsdet,
+            log_det[row],
+            rtol=1e-6,
+            atol=1e-8,
+            msg=lambda text: f"the log-determinant is not the Jacobian's: {text}",
+        )
+
+
+def check_dependencies(
+    outputs: Callable[[Tensor], Tensor], x: Tensor, expected: Tensor, *, seed: int = 0
+) -> None:
+    """Outputs depend on exactly those inputs that they should: no more, and no fewer.
+
+    Args:
+        outputs: From (1, *event) to (1, O, ...): what belongs to each output in its further axes.
+        x: (1, *event) floats to differentiate at.
+        expected: (O, D) whether output o depends on entry d.
+        seed: Of a random weighing of what belongs to an output.
+    """
+    given = x.detach().clone().requires_grad_()
+    found = outputs(given)
+    weights = torch.randn(found.shape, generator=_rng(x, seed), dtype=found.dtype)
+    per_output = (found * weights).flatten(2).sum(dim=2) if found.dim() > 2 else found * weights
+    rows = []
+    for o in range(per_output.shape[1]):
+        (slope,) = torch.autograd.grad(per_output[0, o], [given], retain_graph=True)
+        rows.append(slope.flatten() != 0)
+    pattern = torch.stack(rows)
+    wrong = (pattern != expected).nonzero().tolist()
+    _require(
+        not wrong,
+        f"expected dependencies as given, got others at (output, entry) {wrong[:8]}: "
+        + ("too many" if wrong and bool(pattern[tuple(wrong[0])]) else "missing"),
+    )
+
+
+def support_size(generator: AbstractGenerator) -> int:
+    """K, values that an entry of an event can have; 0 where they are no finite set."""
+    support: Any = generator.support
+    if _is_boolean(support):
+        return 2
+    if not support.is_discrete or not hasattr(support, "upper_bound"):
+        return 0
+    return int(support.upper_bound - support.lower_bound) + 1
+
+
+def num_events(generator: AbstractGenerator) -> float:
+    """How many events there are; infinity where they are no finite set."""
+    size = support_size(generator)
+    return float(size) ** generator.num_entries if size else math.inf
+
+
+def enumerated_events(generator: AbstractGenerator) -> Tensor:
+    """(K^D, *event) all events.
+
+    Raises:
+        ValueError: They are no finite set, or too many.
+    """
+    if not num_events(generator) <= _MOST_EVENTS:
+        raise ValueError(
+            f"expected at most {_MOST_EVENTS} events to enumerate, got {num_events(generator):g}"
+        )
+    support: Any = generator.support
+    is_boolean = _is_boolean(support)
+    low = 0 if is_boolean else int(support.lower_bound)
+    values = range(low, low + support_size(generator))
+    rows = list(itertools.product(values, repeat=generator.num_entries))
+    dtype = generator.example.dtype if is_boolean else torch.int64
+    return torch.tensor(rows, dtype=dtype).view(len(rows), *generator.event_shape)
+
+
+def _log_probs(generator: AbstractDensity, events: Tensor, context: Tensor | None) -> Tensor:
+    """(N,) of all events in one context."""
+    found = []
+    with torch.no_grad():
+        for start in range(0, len(events), 512):
+            part = events[start : start + 512]
+            own = None if context is None else context.expand(len(part), *context.shape[1:])
+            found.append(generator.log_prob(part, own))
+    return torch.cat(found)
+
+
+def _is_boolean(support: Any) -> bool:
+    return isinstance(support, type(constraints.boolean))  # copies are not identical
+
+
+def _rng(like: Tensor, seed: int) -> torch.Generator:
+    return torch.Generator(device=like.device).manual_seed(seed)
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise AssertionError(message)

@@ -80,7 +80,7 @@ class AbstractFamily(AbstractGenerator):
         except KeyError as error:
             raise ValueError(f"expected a generator, got {path}, which lacks {error}") from error
         if family != cls.name:
-            raise ValueError(f"expected a {cls.name}, got {path} of {family}")
+            raise ValueError(f"expected a generator of family {cls.name}, got {path} of {family}")
         config = config_from_json(cls.Config, fields)
         hyperparameters = {name: getattr(config, name) for name in fields}
         make: Any = cls

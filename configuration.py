@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -57,7 +58,7 @@ def check_fields(config: Any, ranges: Ranges, choices: Mapping[str, tuple[str, .
         value = getattr(config, field.name)
         if isinstance(value, np.bool_ | np.integer | np.floating):
             value = value.item()  # JSON and kernels take Python's own
-        elif isinstance(value, str) and "Schedule" in str(field.type):
+        elif isinstance(value, str) and _takes_schedules(str(field.type)):
             value = Schedule.parse(value)
         elif isinstance(value, list):
             value = tuple(value)
@@ -87,9 +88,13 @@ def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
     return config_type(**{name: _read(kinds[name], value) for name, value in fields.items()})
 
 
+def _takes_schedules(annotation: str) -> bool:
+    return re.search(r"\bSchedule\b", annotation) is not None
+
+
 def _read(annotation: str, value: Any) -> Any:
     """A field's value from JSON, which has neither schedules nor tuples."""
-    if isinstance(value, str) and "Schedule" in annotation:
+    if isinstance(value, str) and _takes_schedules(annotation):
         return Schedule.parse(value)
     return tuple(value) if isinstance(value, list) else value
 

@@ -37,7 +37,7 @@ from .exact_evaluation import affordable, known_model
 from .folder_lock import folder_lock
 from .plots import write_plots
 from .population_training import trains_together
-from .preparation import from_json, preset_of
+from .preparation import from_json, preprocessed_for, preset_of
 from .progress import comparison_progress
 from .provenance import git_commit, package_versions
 from .records import RunRecord, RunSettings
@@ -87,7 +87,7 @@ def compare(
         hyperparameters: By agent.
         presets: Whether agents take the settings known for each environment (see
             `gymagine.agents.deep.presets`) under those of ``hyperparameters``; what has none
-            keeps its defaults.
+            keeps its defaults. Wrappers that one of them counts on are put on for all agents.
         folder: Where comparisons are kept.
         name: The comparison's folder in there; None makes one from the environments.
         jobs: Processes at a time; None is one per core.
@@ -121,6 +121,8 @@ def compare(
     if evaluations < 1:
         raise ValueError(f"expected evaluations of at least 1, got {evaluations}")
     root = comparison_folder(names, folder, name)
+    if presets:
+        names = _environment_names([preprocessed_for(agents, one) for one in names])
     every = max(1, total_timesteps // evaluations)
     base = RunSettings(
         agent=agents[0],

@@ -306,7 +306,7 @@ def _resolve(
     if isinstance(agent, str | os.PathLike):
         agent = RunRecord.open(agent)
     if isinstance(agent, RunRecord):
-        source = env if env is not None else agent.environment
+        source = env if env is not None else agent.environment.for_evaluation
         return agent.load_agent(), source
     if env is None:
         env = getattr(agent, "env", None)

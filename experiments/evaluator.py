@@ -30,7 +30,8 @@ class Evaluator:
 
     Args:
         settings: The run's.
-        source: What to play in: a name, or an environment object that only evaluates.
+        source: What to play in: the name of what agents learn in, or an environment object that
+            only evaluates.
 
     Attributes:
         model: The environment's model where evaluation is exact, else None.
@@ -43,6 +44,8 @@ class Evaluator:
     def __init__(
         self, settings: RunSettings, source: EnvironmentName | gymnasium.Env[Any, Any]
     ) -> None:
+        if isinstance(source, EnvironmentName):
+            source = source.for_evaluation
         self._settings = settings
         self._source = source
         self._env = source.make() if isinstance(source, EnvironmentName) else source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium
@@ -27,6 +27,7 @@ __all__ = [
     "from_json",
     "prepare",
     "prepare_run",
+    "preprocessed_for",
     "preset_of",
 ]
 
@@ -140,6 +141,17 @@ def preset_of(agent: str, environment: EnvironmentName) -> dict[str, Any]:
 
     found = preset(agent, environment.id)
     return {} if found is None else {k: _json_value(v) for k, v in found.hyperparameters.items()}
+
+
+def preprocessed_for(agents: Iterable[str], environment: EnvironmentName) -> EnvironmentName:
+    """An environment with the wrappers that the presets of agents count on, the same for all."""
+    from ..agents.deep.presets import preset
+
+    for agent in agents:
+        found = preset(agent, environment.id)
+        if found is not None and found.preprocessing:
+            return environment.preprocessed(found.preprocessing)
+    return environment
 
 
 def agent_name(agent: type[AbstractAgent]) -> str:

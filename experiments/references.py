@@ -39,9 +39,10 @@ def reference(environment: EnvironmentName, settings: RunSettings) -> Reference:
     """The optimum and the control of an environment.
 
     Args:
-        environment: The environment.
+        environment: The environment that agents learn in.
         settings: Their ``discount`` and ``max_steps`` are the criterion.
     """
+    environment = environment.for_evaluation
     env = environment.make()
     try:
         horizon = settings.max_steps or step_cap(env)

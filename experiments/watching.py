@@ -57,14 +57,15 @@ def watch(
         raise ValueError(f"expected a file ending in {' or '.join(_FORMATS)}, got {video}")
     record = run if isinstance(run, RunRecord) else RunRecord.open(run)
     mode = "human" if video is None else "rgb_array"
-    modes = record.environment.make().metadata.get("render_modes", [])
+    environment = record.environment.for_evaluation
+    modes = environment.make().metadata.get("render_modes", [])
     if mode not in modes:
         raise ValueError(
-            f"{record.environment.label} cannot be drawn as {mode}: it knows "
+            f"{environment.label} cannot be drawn as {mode}: it knows "
             f"{', '.join(map(str, modes)) or 'no way'}"
         )
     agent = record.load_agent()
-    env = record.environment.make(render_mode=mode)
+    env = environment.make(render_mode=mode)
     show_tables(env, agent)
     returns: list[float] = []
     cap = max_steps or step_cap(env)

@@ -26,18 +26,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from ...schedules import Schedule
 
 __all__ = ["PRESETS", "Preset", "preset"]
 
 _ZOO = "RL Baselines3 Zoo"
-_ATARI = (
-    "gymnasium.make(id, frameskip=1); AtariPreprocessing(env, noop_max=30, frame_skip=4, "
-    "screen_size=84, terminal_on_life_loss=True); ClipReward(env, -1, 1); "
-    "FrameStackObservation(env, 4); evaluate without the lost lives and the clipped rewards"
-)
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,9 @@ class Preset:
         total_timesteps: The budget that the settings were made for, in environment steps.
         hyperparameters: Fields of the agent's config; what is not named keeps its default.
         source: Who published them, and what differs here.
-        preprocessing: Wrappers that the settings count on, in words; empty for none.
+        preprocessing: Wrappers that the settings count on: ``atari`` for those of
+            `gymagine.envs.atari.preprocess_atari`, empty for none. ``train --presets`` and
+            ``compare --presets`` put them on, as does ``ALE/Pong-v5@preprocessing=atari``.
     """
 
     agent: str
@@ -58,7 +55,7 @@ class Preset:
     total_timesteps: int
     hyperparameters: Mapping[str, Any] = field(hash=False)
     source: str
-    preprocessing: str = ""
+    preprocessing: Literal["", "atari"] = ""
 
     def __post_init__(self) -> None:
         # one value serves everybody who asks
@@ -251,7 +248,7 @@ _DQN = (
         source="Mnih et al. (2015), extended data table 1 (the target is copied every 10,000 "
         "updates, which are 40,000 steps), with Adam as Hessel et al. (2018), table 1, have it in "
         "place of RMSprop",
-        preprocessing=_ATARI,
+        preprocessing="atari",
     ),
 )
 
@@ -329,7 +326,7 @@ _A2C = (
             "hidden_sizes": (),
         },
         source=f"{_ZOO}, a2c.yml, atari; after Mnih et al. (2016)",
-        preprocessing=_ATARI,
+        preprocessing="atari",
     ),
 )
 

@@ -64,7 +64,10 @@ class Options:
     ] = ()
     presets: Annotated[
         bool,
-        tyro.conf.arg(help="Take the settings known for each environment: gymagine list presets."),
+        tyro.conf.arg(
+            help="Take the settings and the wrappers known for each environment: gymagine list "
+            "presets."
+        ),
     ] = False
     jobs: Annotated[
         int | None, tyro.conf.arg(metavar="INT", help="Processes; None is one per core.")

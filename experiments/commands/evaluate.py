@@ -46,7 +46,10 @@ def run(arguments: Sequence[str]) -> int:
     from ..records import RunRecord
 
     record = RunRecord.open(find_run(options.run))
-    source = record.environment if options.env is None else EnvironmentName.parse(options.env)
+    if options.env is None:
+        source = record.environment.for_evaluation
+    else:
+        source = EnvironmentName.parse(options.env)
     agent = record.load_agent(source.make())
     played = evaluate(
         agent,

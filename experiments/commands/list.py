@@ -96,6 +96,7 @@ def _latest() -> dict[str, str]:
 
 def _show_presets(console: Console) -> None:
     from ...agents.deep.presets import PRESETS
+    from ..environment_names import PREPROCESSINGS
 
     about = "settings known to work (train AGENT ENV --presets, compare ENV --presets)"
     console.print(Text(about, style="bold"), soft_wrap=True)
@@ -104,6 +105,9 @@ def _show_presets(console: Console) -> None:
     )
     for one in PRESETS:
         line = f"  {one.agent:<{agents}}  {one.environment:<{places}}  "
+        applied = f"@preprocessing={one.preprocessing}; " if one.preprocessing else ""
         console.print(
-            Text(f"{line}{one.total_timesteps:>11,} steps  {one.source}"), soft_wrap=True
+            Text(f"{line}{one.total_timesteps:>11,} steps  {applied}{one.source}"), soft_wrap=True
         )
+    for kind in sorted({one.preprocessing for one in PRESETS} - {""}):
+        console.print(Text(f"@preprocessing={kind}: {PREPROCESSINGS[kind]}"), soft_wrap=True)

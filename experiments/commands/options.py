@@ -43,7 +43,8 @@ Environment: TypeAlias = Annotated[
     tyro.conf.arg(
         metavar="ENV",
         help="Id of a Gymnasium environment, such as FrozenLake-v1, with options after @: "
-        "FrozenLake-v1@is_slippery=false,map_name=8x8. bins=10 cuts continuous observations.",
+        "FrozenLake-v1@is_slippery=false,map_name=8x8. bins=10 cuts continuous observations, "
+        "preprocessing=atari makes games what deep agents want.",
     ),
 ]
 EnvOptions: TypeAlias = Annotated[

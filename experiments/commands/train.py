@@ -53,8 +53,8 @@ class Options:
     presets: Annotated[
         bool,
         tyro.conf.arg(
-            help="Take the settings and the budget known for the environment, where nothing else "
-            "is said: gymagine list presets."
+            help="Take the settings, the wrappers and the budget known for the environment, where "
+            "nothing else is said: gymagine list presets."
         ),
     ] = False
     evaluate_every: Annotated[
@@ -135,12 +135,15 @@ def _train(agent: str, arguments: Sequence[str]) -> list[TrainResult]:
     if options.video:  # pictures need no display, and none may be there
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     from ..population_training import train_population, trains_together
+    from ..preparation import preprocessed_for
     from ..training import train
 
     hyperparameters = changed_fields(options.hyperparameters)
     if getattr(options, "simulator", "auto") != "auto":
         hyperparameters["simulator"] = options.simulator
     environment = name_environment(options.env, options.env_options)
+    if options.presets:
+        environment = preprocessed_for([agent], environment)
     settings = {
         "total_timesteps": options.steps,
         "evaluate_every": options.evaluate_every,

@@ -27,7 +27,9 @@ def _environment(found: Preset) -> gymnasium.Env:
         module = pytest.importorskip(package)
         if package == "minatar.gym" and id_ not in gymnasium.registry:
             module.register_envs()
-    return EnvironmentName(id_).make()
+    if found.preprocessing:
+        pytest.importorskip("cv2")
+    return EnvironmentName(id_).preprocessed(found.preprocessing).make()
 
 
 @pytest.mark.parametrize("found", PRESETS, ids=_name)
@@ -49,14 +51,6 @@ def test_schedules_end_within_the_budget(found):
 def test_the_environment_of_a_preset_can_be_made_and_suits_the_agent(found):
     env = _environment(found)
     smaller = {"buffer_size": 1_000} if "buffer_size" in found.hyperparameters else {}
-    if found.preprocessing:
-        pytest.importorskip("cv2")
-        env = gymnasium.wrappers.FrameStackObservation(
-            gymnasium.wrappers.AtariPreprocessing(
-                gymnasium.make(env.spec.id, frameskip=1), terminal_on_life_loss=True
-            ),
-            4,
-        )
     # one environment for every agent, whatever number of copies the preset has
     copies = {"num_envs": 1} if "num_envs" in found.hyperparameters else {}
     settings = {**found.hyperparameters, **smaller, **copies}

@@ -245,7 +245,9 @@ def check_files(
         load_state(others[0], path)
         if isinstance(generator, AbstractFamily):
             generator.save(path)
-            others.append(type(generator).load(path).to(generator.example.dtype))
+            loaded = type(generator).load(path)
+            dtype = generator.example.dtype
+            others.append(loaded if loaded.example.dtype == dtype else loaded.to(dtype))
     for other in others:
         for (name, call), (_, same) in zip(
             _calls(generator.eval(), x, context), _calls(other.eval(), x, context), strict=True

@@ -66,6 +66,7 @@ def test_probability_of_improvement_interval_covers_the_truth():
     assert 0.9 <= hits / 400 <= 0.98
 
 
+@pytest.mark.slow
 def test_probability_of_improvement_interval_equals_resampling_the_scores():
     x, y = np.array([0.1, 0.5, 0.6, 0.9]), np.array([0.2, 0.4, 0.55, 0.7, 0.8])
     ours = probability_of_improvement_interval(

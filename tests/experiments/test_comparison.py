@@ -153,6 +153,7 @@ def test_other_settings_are_other_runs(tmp_path, executed):
     assert len(executed) == 4
 
 
+@pytest.mark.slow
 def test_other_defaults_are_other_runs(tmp_path, executed, monkeypatch):
     """A default that changes between two versions must not bring back the old version's runs."""
 
@@ -298,6 +299,7 @@ def test_mistakes_are_found_before_anything_runs(
     assert not (tmp_path / "all").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_the_rerun_goes_on(tmp_path, executed):
     settings = QUICK | {"total_timesteps": 100_000}
     hyperparameters = {"q-learning": {"simulator": "stepped"}}

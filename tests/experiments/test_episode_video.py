@@ -123,6 +123,7 @@ def test_each_member_of_a_population_has_its_film(tmp_path):
         assert one.record.checkpoint.read_bytes() == other.record.checkpoint.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_film_makes_it_when_it_is_resumed(tmp_path, monkeypatch):
     class Killed(BaseException):
         pass

@@ -52,6 +52,7 @@ class Rewards(gymnasium.Env):
         return 0, reward, over and not self.truncate, over and self.truncate, {}
 
 
+@pytest.mark.slow
 def test_interval_covers_the_exact_return_as_often_as_it_says():
     inside = [
         e.low <= 0.7401648977587051 <= e.high

@@ -57,6 +57,7 @@ def test_cliff_walking_without_a_limit():
     assert optimal_return(mdp, discount=0.9) == pytest.approx(-(1 - 0.9**13) / 0.1, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_length_is_what_sampling_finds():
     from gymagine.experiments.evaluation import evaluate
 

@@ -123,6 +123,7 @@ def test_batches_and_singles_agree_on_tuples():
     assert together.tolist() == [int(action) for action in alone]
 
 
+@pytest.mark.slow
 def test_spaces_that_do_not_start_at_zero_are_learnt_rightly():
     agent = agent_class("sb3:a2c")(Shifted(), seed=0, gamma=0.0, learning_rate=0.003).learn(3_000)
     actions, _ = agent.predict(np.array([5, 6]))

@@ -174,6 +174,7 @@ def test_a_policy_to_evaluate_is_kept(tmp_path):
     assert told(result.record)[-1] == last.__dict__ | {"train_seconds": None}
 
 
+@pytest.mark.slow
 def test_environments_with_wrappers_of_ones_own(tmp_path):
     env = gymnasium.wrappers.TimeAwareObservation(gymnasium.make("CartPole-v1"))
     result = train("sb3:a2c", env, folder=tmp_path, **SMALL)

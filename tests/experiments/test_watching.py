@@ -50,6 +50,7 @@ def test_an_mp4(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
 
 
+@pytest.mark.slow
 def test_a_window_is_opened_and_closed(tmp_path, monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     record = trained(tmp_path, "FrozenLake-v1@is_slippery=false")

@@ -108,6 +108,7 @@ for call in calls:
 """
 
 
+@pytest.mark.slow
 def test_warnings_name_the_line_of_the_caller(tmp_path):
     """In a process of its own: the type checks of these tests put frames of theirs between."""
     script = tmp_path / "caller.py"

@@ -60,6 +60,7 @@ def test_both_tables_get_half_of_the_updates():
     assert abs(first - second) < 400  # four standard deviations
 
 
+@pytest.mark.slow
 def test_maximisation_bias_as_in_figure_6_5():
     """Share of left in A over the first 300 episodes; the policy's own floor is 5 %."""
 

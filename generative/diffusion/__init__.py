@@ -1,0 +1,1 @@
+"""Diffusion: generators that learn to take noise away."""

@@ -1,0 +1,158 @@
+"""The formulas are Bayes's, and undo each other."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from gymagine.generative.diffusion.ddim import ddim, guided, keeping, visited_times
+from gymagine.generative.diffusion.gaussian_diffusion import (
+    alpha_bars,
+    as_data,
+    diffused,
+    noise_in,
+    posterior,
+    target_of,
+)
+
+T = 50
+
+
+def test_schedules():
+    linear = alpha_bars("linear", 1000)
+    betas = np.linspace(1e-4, 0.02, 1000)
+    np.testing.assert_allclose(linear[1:], np.cumprod(1 - betas), rtol=1e-12)
+    assert float(linear[-1]) == pytest.approx(4.036e-5, rel=1e-3)  # the paper's
+    cosine = alpha_bars("cosine", 1000)
+    t = np.arange(1001) / 1000
+    shares = np.cos((t + 0.008) / 1.008 * np.pi / 2) ** 2
+    np.testing.assert_allclose(cosine[:990], (shares / shares[0])[:990], rtol=1e-9)
+    for schedule in (linear, cosine, alpha_bars("linear", 100)):
+        assert schedule[0] == 1
+        assert (schedule.diff() < 0).all()
+        assert 0 < schedule[-1] < 1e-3
+    with pytest.raises(ValueError, match="expected a schedule among linear, cosine of at least 1"):
+        alpha_bars("linear", 0)
+
+
+def test_one_step_after_another_is_one_step():
+    shares = alpha_bars("cosine", T)
+    s, t = 10, 30
+    ratio = float(shares[t] / shares[s])
+    # x_t = sqrt(ratio) x_s + sqrt(1 - ratio) e has the mean and variance of x_t from x_0
+    assert ratio * float(1 - shares[s]) + 1 - ratio == pytest.approx(float(1 - shares[t]))
+
+
+@pytest.mark.parametrize(("s", "t"), [(9, 10), (3, 40), (0, 1)])
+def test_posteriors_are_products_of_gaussians(s, t):
+    shares = alpha_bars("linear", T)
+    of_s, of_t = float(shares[s]), float(shares[t])
+    x_0, x_t = torch.randn(2, 4, 3, dtype=torch.float64)
+    mean, variance = posterior(x_0, x_t, shares[s].expand(4), shares[t].expand(4))
+    if s == 0:
+        torch.testing.assert_close(mean, x_0)
+        assert float(variance.max()) == 0
+        return
+    # prior N(sqrt(of_s) x_0, 1 - of_s), likelihood N(x_t; sqrt(ratio) x_s, 1 - ratio)
+    ratio = of_t / of_s
+    precision = 1 / (1 - of_s) + ratio / (1 - ratio)
+    expected = (math.sqrt(of_s) * x_0 / (1 - of_s) + math.sqrt(ratio) * x_t / (1 - ratio)) / (
+        precision
+    )
+    torch.testing.assert_close(mean, expected)
+    assert float(variance[0, 0]) == pytest.approx(1 / precision)
+
+
+@pytest.mark.parametrize("prediction", ["noise", "data", "velocity"])
+def test_predictions_imply_the_data(prediction):
+    x_0, noise = torch.randn(2, 4, 3, dtype=torch.float64)
+    shares = alpha_bars("cosine", T)[[1, 7, 20, 45]]
+    x_t = diffused(x_0, shares, noise)
+    target = target_of(prediction, x_0, noise, shares)
+    torch.testing.assert_close(as_data(prediction, target, x_t, shares), x_0)
+    torch.testing.assert_close(noise_in(x_t, x_0, shares), noise)
+
+
+MEAN, SIGMA = 1.5, 0.7
+
+
+def exact_denoiser(shares):
+    """E[x_0 | x_t] of data N(MEAN, SIGMA^2)."""
+
+    def denoise(x_t, t):
+        share = float(shares[t])
+        gain = math.sqrt(share) * SIGMA**2 / (share * SIGMA**2 + 1 - share)
+        return MEAN + gain * (x_t - math.sqrt(share) * MEAN)
+
+    return denoise
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_an_exact_denoiser_gives_back_the_data(eta):
+    """Variance by the recursion of a linear map, so that no sample is drawn."""
+    shares = alpha_bars("linear", 400)
+    denoise = exact_denoiser(shares)
+    times = visited_times(400, 400)
+    base = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+    found = ddim(denoise, base, shares, times, eta=eta, temperature=0.0)
+    slope = float(found[1] - found[0])
+    variance = slope**2
+    if eta:
+        for start in range(len(times) - 1):  # what the noise after each step becomes
+            rest = times[start + 1 :]
+            one = ddim(denoise, base, shares, rest, eta=eta, temperature=0.0)
+            gain = float(one[1] - one[0])
+            t, s = times[start], times[start + 1]
+            ratio = float(shares[t] / shares[s])
+            fresh = eta**2 * float((1 - shares[s]) / (1 - shares[t])) * (1 - ratio)
+            variance += gain**2 * fresh
+    assert math.sqrt(variance) == pytest.approx(SIGMA, rel=0.03)
+    assert float(found[0]) == pytest.approx(MEAN, abs=0.03)
+
+
+def test_full_noise_is_the_ancestral_sampler():
+    shares = alpha_bars("cosine", T)
+    denoise = exact_denoiser(shares)
+    x = torch.randn(5, 2, dtype=torch.float64)
+    times = visited_times(T, 10)
+    rng = torch.Generator().manual_seed(0)
+    found = ddim(denoise, x, shares, times, eta=1.0, rng=rng)
+    rng = torch.Generator().manual_seed(0)
+    for t, s in zip(times, [*times[1:], 0], strict=True):
+        mean, variance = posterior(denoise(x, t), x, shares[s].expand(5), shares[t].expand(5))
+        x = mean
+        if s:
+            x = x + variance.sqrt() * torch.randn(5, 2, generator=rng, dtype=torch.float64)
+    torch.testing.assert_close(found, x)
+
+
+def test_times():
+    assert visited_times(10, 10) == list(range(10, 0, -1))
+    assert visited_times(10, 1) == [10]
+    assert visited_times(7, 100) == list(range(7, 0, -1))
+    times = visited_times(200, 13)
+    assert len(times) == len(set(times)) == 13
+    assert times[0] == 200
+
+
+def test_guidance():
+    c, u = torch.randn(2, 3, 4)
+    assert torch.equal(guided(c, u, 0.0), c)
+    torch.testing.assert_close(guided(c, u, -1.0), u)
+    torch.testing.assert_close(guided(c, u, 2.0), 3 * c - 2 * u)
+
+
+def test_known_entries_stay():
+    shares = alpha_bars("linear", T)
+    x_0 = torch.tensor([[0.3, 9.0]]).expand(4, 2)
+    known = torch.tensor([[True, False]]).expand(4, 2)
+    rng = torch.Generator().manual_seed(0)
+    found = ddim(
+        exact_denoiser(shares),
+        torch.randn(4, 2, generator=rng),
+        shares,
+        visited_times(T, T),
+        change=keeping(x_0, known, shares, rng=rng),
+    )
+    assert (found[:, 0] == 0.3).all()
+    assert (found[:, 1] < 5).all()

@@ -1,0 +1,145 @@
+"""Diffusion in discrete time: laws, exact denoisers, guidance, known entries."""
+
+import math
+
+import pytest
+import torch
+from gymagine.generative.diffusion.ddpm import DDPM
+from gymagine.generative.testing import check_generator
+from gymagine.generative.training import fit
+from torch import nn
+
+MEAN, SIGMA = 0.8, 0.6
+
+CASES = {
+    "vectors": ((2,), None, {"num_steps": 8, "hidden_sizes": (16,)}),
+    "guided": (
+        (3,),
+        (2,),
+        {"num_steps": 8, "hidden_sizes": (16,), "prediction": "velocity", "guidance": 1.0},
+    ),
+    "pictures": (
+        (1, 6, 5),
+        (3,),
+        {"num_steps": 4, "channels": 8, "prediction": "data", "eta": 0.0, "sampling_steps": 2},
+    ),
+    "sequences": ((3, 9), None, {"num_steps": 4, "channels": 8, "multipliers": (1, 1, 2)}),
+    "clipped": ((2,), None, {"num_steps": 8, "hidden_sizes": (16,), "clip": 2.0}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_laws(name):
+    event, context, settings = CASES[name]
+    torch.manual_seed(0)
+    model = DDPM(event, context_shape=context, **settings)
+    given = None if context is None else torch.randn(4, *context)
+    check_generator(model, torch.randn(4, *event), given)
+
+
+class ExactNoise(nn.Module):
+    """The noise that is expected in data N(MEAN, SIGMA^2), in closed form."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.shares, self.num_steps = model.alpha_bars, model.config.num_steps
+
+    def forward(self, x, time, context, present=None):
+        share = self.shares[(time * self.num_steps).round().long()][:, None].to(x)
+        variance = share * SIGMA**2 + 1 - share
+        return (1 - share).sqrt() * (x - share.sqrt() * MEAN) / variance
+
+
+def exact(**settings):
+    model = DDPM((2,), hidden_sizes=(4,), **settings).double()
+    model.network = ExactNoise(model)
+    model.alpha_bars = model.network.shares
+    return model
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_the_bound_of_an_exact_denoiser(schedule):
+    """It is below the log-density, and the closer the more steps there are."""
+    x = MEAN + SIGMA * torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None].expand(5, 2)
+    normal = torch.distributions.Normal(MEAN, SIGMA)
+    log_p = normal.log_prob(x).sum(dim=1)
+    gaps = []
+    for num_steps in (10, 50, 250):
+        model = exact(num_steps=num_steps, schedule=schedule)
+        rng = torch.Generator().manual_seed(0)
+        drawn = torch.stack([model.log_prob_bound(x, rng=rng) for _ in range(60)])
+        error = float(drawn.mean(dim=1).std() / math.sqrt(60))
+        gaps.append(float((log_p - drawn.mean(dim=0)).mean()))
+        assert gaps[-1] > -5 * error
+    assert gaps[2] < gaps[1] < gaps[0]
+    assert gaps[2] < 0.15
+
+
+def test_samples_of_an_exact_denoiser():
+    model = exact(num_steps=300, schedule="linear")
+    drawn = model.sample(4_000, rng=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn.mean(), torch.tensor(MEAN).double(), atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.std(), torch.tensor(SIGMA).double(), atol=0.03, rtol=0)
+    cold = model.sample(4_000, temperature=0.5, rng=torch.Generator().manual_seed(0))
+    assert float(cold.std()) == pytest.approx(SIGMA / 2, abs=0.03)
+
+
+def test_guidance_of_minus_one_knows_no_context():
+    torch.manual_seed(0)
+    settings = {"num_steps": 6, "hidden_sizes": (16,), "guidance": -1.0}
+    model = DDPM((2,), context_shape=(3,), **settings)
+    contexts = torch.randn(2, 5, 3)
+    drawn = [model.sample(1, c, rng=torch.Generator().manual_seed(0)) for c in contexts]
+    torch.testing.assert_close(*drawn, atol=1e-5, rtol=1e-5)
+
+
+def test_known_entries_are_kept_and_the_rest_fits():
+    """Of a correlated Gaussian the unknown entry is drawn around its conditional mean."""
+    rng = torch.Generator().manual_seed(0)
+    first = torch.randn(3_000, 1, generator=rng)
+    x = torch.cat([first, 0.9 * first + 0.3 * torch.randn(3_000, 1, generator=rng)], dim=1)
+    torch.manual_seed(0)
+    model = DDPM((2,), num_steps=40, hidden_sizes=(64, 64))
+    fit(model, x, num_updates=600, batch_size=256, learning_rate=3e-3, average_decay=0.98)
+    given = torch.tensor([[1.5, 0.0], [-1.5, 0.0]]).repeat(200, 1)
+    known = torch.tensor([[True, False]]).expand(400, 2)
+    found = model.complete(given, known, rng=rng)
+    assert torch.equal(found[:, 0], given[:, 0])
+    means = found[:, 1].view(200, 2).mean(dim=0)
+    assert float(means[0]) > 0.7
+    assert float(means[1]) < -0.7
+    with pytest.raises(ValueError, match=r"expected known entries \(400, 2\), got \(400, 1\)"):
+        model.complete(given, known[:, :1])
+
+
+@pytest.mark.slow
+def test_eight_gaussians_against_one():
+    rng = torch.Generator().manual_seed(0)
+    angles = torch.randint(0, 8, (4_000,), generator=rng) * math.pi / 4
+    centres = torch.stack([angles.cos(), angles.sin()], dim=1) * math.sqrt(2)
+    x = centres + 0.07 * torch.randn(4_000, 2, generator=rng)
+    torch.manual_seed(0)
+    model = DDPM((2,), num_steps=100, hidden_sizes=(64, 64, 64))
+    fit(model, x, num_updates=1_500, batch_size=256, learning_rate=2e-3, step_sizes="cosine")
+    bound = float(model.log_prob_bound(x[:400], rng=rng).mean())
+    one = torch.distributions.Normal(x.mean(dim=0), x.std(dim=0))
+    assert bound > float(one.log_prob(x).sum(dim=1).mean()) + 0.5
+    drawn = model.sample(1_000, rng=rng)
+    places = torch.arange(8) * math.pi / 4
+    distances = torch.cdist(drawn, torch.stack([places.cos(), places.sin()], 1) * math.sqrt(2))
+    assert len(distances.argmin(dim=1).unique()) == 8
+    assert float((distances.min(dim=1).values < 0.35).float().mean()) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("event", "settings", "message"),
+    [
+        ((2,), {"network": "unet"}, r"expected events \(C, L\) or \(C, H, W\) for a U-Net"),
+        ((2,), {"num_steps": 0}, "expected num_steps"),
+        ((1, 4, 4), {"multipliers": ()}, "expected multipliers of at least one level"),
+        ((2,), {"eta": 1.5}, "expected eta"),
+    ],
+)
+def test_mistakes(event, settings, message):
+    with pytest.raises(ValueError, match=message):
+        DDPM(event, **settings)

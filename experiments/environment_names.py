@@ -76,7 +76,7 @@ class EnvironmentName:
     def for_evaluation(self) -> EnvironmentName:
         """Where agents are evaluated that learn in this one: the same, or its whole games."""
         kind = self.options.get(_PREPROCESSING)
-        if kind not in _EVALUATION:
+        if not isinstance(kind, str) or kind not in _EVALUATION:
             return self
         return EnvironmentName(self.id, {**self.options, _PREPROCESSING: _EVALUATION[kind]})
 
@@ -172,7 +172,7 @@ def _preprocessed(
     options: Mapping[str, Any],
 ) -> gymnasium.Env[Any, Any]:
     """An environment with the wrappers of this name."""
-    if kind not in PREPROCESSINGS:
+    if not isinstance(kind, str) or kind not in PREPROCESSINGS:
         raise ValueError(f"expected one of {', '.join(PREPROCESSINGS)}, got {kind!r}")
     from ..envs.atari import ATARI_OPTIONS, is_atari, preprocess_atari
     from ..envs.environments import make_env
@@ -197,7 +197,7 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
         if module is not None:
             import_module(module)
         return gymnasium.spec(env_id) if ":" not in env_id else _find_in_module(env_id)
-    except (NamespaceNotFound, ModuleNotFoundError) as error:
+    except (NamespaceNotFound, ImportError) as error:
         raise ValueError(f"unknown environment {env_id!r}: {error}") from error
     except Error as error:
         module, colon, name = env_id.rpartition(":")

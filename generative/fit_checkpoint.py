@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from ..storage import read_arrays, write_arrays
 
-__all__ = ["FitCheckpoint", "FitProgress", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "FitCheckpoint",
+    "FitProgress",
+    "read_checkpoint",
+    "updates_in",
+    "write_checkpoint",
+]
 
 _FORMAT = "gymagine-fit-1"
 
@@ -115,6 +121,20 @@ def read_checkpoint(path: str | os.PathLike[str], fingerprint: Mapping[str, Any]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected a checkpoint of fit, got {path}, which is damaged") from error
     return FitCheckpoint(arrays, progress)
+
+
+def updates_in(path: str | os.PathLike[str]) -> int:
+    """How many updates a checkpoint has seen.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged.
+    """
+    _, header = read_arrays(path, expected_format=_FORMAT)
+    try:
+        return int(header["progress"]["update"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"expected a checkpoint of fit, got {path}, which is damaged") from error
 
 
 def _compare(

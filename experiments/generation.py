@@ -1,0 +1,187 @@
+"""Training a generator on data, with a record that it can go on from.
+
+from gymagine.experiments.generation import generate
+result = generate("spline-flow", "moons", num_updates=2_000)
+result.record.folder                                          # pictures, TensorBoard, files
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..configuration import build_config, config_to_json
+from ..generative.data.dataset import Dataset
+from ..generative.family import AbstractFamily
+from ..generative.fit_checkpoint import updates_in
+from ..generative.fit_settings import FitSettings
+from ..generative.training import FitResult, fit
+from .folder_lock import folder_lock
+from .generation_data import data_for
+from .generation_records import GenerationRecord, GenerationSettings
+from .generation_watching import GenerationWatcher, write_pictures
+from .generator_catalogue import generator_class
+from .scalars import run_logger
+
+__all__ = ["GenerationResult", "generate", "resume_generation"]
+
+
+@dataclass(frozen=True)
+class GenerationResult:
+    """What came of training.
+
+    Attributes:
+        record: The folder.
+        generator: Trained.
+        fit: How training went; None where it had ended before.
+    """
+
+    record: GenerationRecord
+    generator: AbstractFamily
+    fit: FitResult
+
+
+def generate(
+    family: str,
+    data: str,
+    *,
+    seed: int = 0,
+    form: str | None = None,
+    conditional: bool = False,
+    hyperparameters: Mapping[str, Any] | None = None,
+    folder: str | os.PathLike[str] = "runs",
+    checkpoint_interval: int = 500,
+    progress_bar: bool = False,
+    console: bool = False,
+    **settings: Any,
+) -> GenerationResult:
+    """Train a generator and record the run.
+
+    Args:
+        family: Its name (``gymagine list generators``).
+        data: The data's name.
+        seed: Of the first parameters, the batches and all noise.
+        form: Of pictures; None is the family's usual one.
+        conditional: Take the classes as context.
+        hyperparameters: Of the family, where they are not its defaults.
+        folder: Where runs are kept.
+        checkpoint_interval: Updates between two checkpoints.
+        progress_bar: Show a bar.
+        console: Print the logger's tables.
+        settings: Of training (see `fit`).
+
+    Raises:
+        TypeError: A hyper-parameter or a setting is unknown.
+        ValueError: A name is unknown, or a value out of range.
+    """
+    found = data_for(family, data, form=form, conditional=conditional)
+    given = build_config(FitSettings, settings, "fit")
+    generator = _new_generator(family, found, seed, hyperparameters or {})
+    described = GenerationSettings(
+        family=family,
+        data=data,
+        seed=seed,
+        form=form or "",
+        conditional=conditional,
+        hyperparameters=config_to_json(generator.config),
+        fit=config_to_json(given),
+    )
+    record = GenerationRecord.create(folder, described)
+    return _train(
+        record,
+        generator,
+        found,
+        checkpoint_interval=checkpoint_interval,
+        progress_bar=progress_bar,
+        console=console,
+    )
+
+
+def resume_generation(
+    record: GenerationRecord,
+    *,
+    checkpoint_interval: int = 500,
+    progress_bar: bool = False,
+    console: bool = False,
+) -> GenerationResult:
+    """Go on with a run that was interrupted or killed, from its last checkpoint.
+
+    Args:
+        record: The run.
+        checkpoint_interval: Updates between two checkpoints.
+        progress_bar: Show a bar.
+        console: Print the logger's tables.
+    """
+    settings = record.settings
+    data = record.load_data()
+    generator = _new_generator(settings.family, data, settings.seed, settings.hyperparameters)
+    return _train(
+        record,
+        generator,
+        data,
+        checkpoint_interval=checkpoint_interval,
+        progress_bar=progress_bar,
+        console=console,
+    )
+
+
+def _new_generator(
+    family: str, data: Dataset, seed: int, hyperparameters: Mapping[str, Any]
+) -> AbstractFamily:
+    """A generator whose first parameters are the seed's."""
+    make: Any = generator_class(family)
+    example = data.train.take(slice(0, 1))
+    context_shape = None if example.context is None else tuple(example.context.shape[1:])
+    lists = {key: tuple(v) if isinstance(v, list) else v for key, v in hyperparameters.items()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        event_shape = tuple(data.prepared(example.x).shape[1:])
+        made: AbstractFamily = make(event_shape, context_shape=context_shape, **lists)
+    return made
+
+
+def _train(
+    record: GenerationRecord,
+    generator: AbstractFamily,
+    data: Dataset,
+    *,
+    checkpoint_interval: int,
+    progress_bar: bool,
+    console: bool,
+) -> GenerationResult:
+    seed = record.settings.seed
+    resumed_at = updates_in(record.checkpoint) if record.checkpoint.exists() else None
+    with (
+        folder_lock(record.folder),
+        run_logger(record.folder, resumed_at=resumed_at, console=console) as logger,
+    ):
+        try:
+            result = fit(
+                generator,
+                data,
+                seed=seed,
+                watcher=GenerationWatcher(logger, data, seed=seed),
+                checkpoint=record.checkpoint,
+                checkpoint_interval=checkpoint_interval,
+                progress_bar=progress_bar,
+                **record.settings.fit,
+            )
+        except KeyboardInterrupt:
+            record.set_status("interrupted", _updates(record.checkpoint))
+            raise
+        except ValueError as error:
+            record.set_status("failed", _updates(record.checkpoint), str(error))
+            raise
+    generator.save(record.generator_file)
+    write_pictures(generator, data, record.folder, seed)
+    record.set_status("finished", result.num_updates)
+    return GenerationResult(record, generator, result)
+
+
+def _updates(checkpoint: Path) -> int:
+    return updates_in(checkpoint) if checkpoint.exists() else 0

@@ -1,0 +1,125 @@
+"""What TensorBoard shows of a generator that learns: losses, and what it draws on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from stable_baselines3.common.logger import Image, Logger
+
+from ..generative.data.dataset import Dataset
+from ..generative.generator import AbstractGenerator, AbstractLatent
+from .generation_pictures import Picture, drawn_events, write_picture
+
+__all__ = ["GenerationWatcher", "interpolations", "reconstructions", "samples"]
+
+_NUM_SAMPLES, _NUM_POINTS = 64, 2_000
+_NUM_PAIRS, _NUM_BETWEEN = 8, 10
+
+
+class GenerationWatcher:
+    """Writes scalars and pictures of a generator that learns.
+
+    Args:
+        logger: Where to.
+        data: What it learns from.
+        seed: Of what is drawn.
+    """
+
+    def __init__(self, logger: Logger, data: Dataset, *, seed: int) -> None:
+        self._logger, self._data, self._seed = logger, data, seed
+
+    def logged(self, update: int, scalars: Mapping[str, float]) -> None:
+        """See `FitWatcher`."""
+        for name, value in scalars.items():
+            self._logger.record(name, value)
+        self._logger.record("time/total_timesteps", update, exclude="tensorboard")
+        self._logger.dump(update)
+
+    def evaluated(self, update: int, generator: AbstractGenerator) -> None:
+        """See `FitWatcher`."""
+        for name, picture in pictures_of(generator, self._data, self._seed).items():
+            self._logger.record(
+                f"pictures/{name}", Image(picture, "HWC"), exclude=("csv", "stdout", "log")
+            )
+        self._logger.dump(update)
+
+
+def pictures_of(generator: AbstractGenerator, data: Dataset, seed: int) -> dict[str, Picture]:
+    """Samples and, of a generator with latents, reconstructions and interpolations, by name."""
+    found = {"samples": samples(generator, data, seed=seed)}
+    if isinstance(generator, AbstractLatent):
+        found["reconstructions"] = reconstructions(generator, data)
+        if _has_real_latents(generator, data):
+            found["interpolations"] = interpolations(generator, data)
+    return found
+
+
+def write_pictures(generator: AbstractGenerator, data: Dataset, folder: Path, seed: int) -> None:
+    """Write them as PNG files."""
+    for name, picture in pictures_of(generator, data, seed).items():
+        write_picture(folder / f"{name}.png", picture)
+
+
+def samples(
+    generator: AbstractGenerator,
+    data: Dataset,
+    *,
+    num: int | None = None,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> Picture:
+    """What the generator draws; in as many contexts as there are classes, a row of each."""
+    rng = torch.Generator(device=generator.example.device).manual_seed(seed)
+    shape = data.train.x.shape[1:]
+    if generator.context_shape is None:
+        num = num or (_NUM_SAMPLES if len(shape) == 3 else _NUM_POINTS)
+        drawn = generator.sample(num, temperature=temperature, rng=rng)
+        return drawn_events(drawn, data, reference=_some(data, num))
+    contexts = torch.eye(generator.context_shape[0]).to(generator.example)
+    num = num or 8
+    drawn = generator.sample(num, contexts, temperature=temperature, rng=rng).transpose(0, 1)
+    return drawn_events(drawn.flatten(0, 1), data, num_columns=num)
+
+
+def reconstructions(generator: AbstractGenerator, data: Dataset) -> Picture:
+    """Real events and, below them, what comes back from their latents."""
+    events = (data.test or data.held_out or data.train).take(slice(0, _NUM_PAIRS * 2))
+    assert isinstance(generator, AbstractLatent), "only those have any"
+    x = data.prepared(events.x).to(generator.example.device)
+    context = None if events.context is None else events.context.to(generator.example)
+    with torch.no_grad():
+        back = generator.decode(generator.encode(x, context), context)
+    if data.train.x.dim() != 4:
+        return drawn_events(back, data, reference=x)
+    return drawn_events(torch.cat([x, back]), data, num_columns=len(x))
+
+
+def interpolations(generator: AbstractGenerator, data: Dataset) -> Picture:
+    """Straight lines between the latents of pairs of real events, a row of each."""
+    events = (data.test or data.held_out or data.train).take(slice(0, 2 * _NUM_PAIRS))
+    assert isinstance(generator, AbstractLatent), "only those have any"
+    x = data.prepared(events.x).to(generator.example.device)
+    context = None if events.context is None else events.context.to(generator.example)
+    with torch.no_grad():
+        z = generator.encode(x, context)
+        first, last = z[0::2], z[1::2]
+        shares = torch.linspace(0, 1, _NUM_BETWEEN, dtype=z.dtype, device=z.device)
+        between = shares.view(1, -1, *[1] * (z.dim() - 1))
+        lines = (1 - between) * first.unsqueeze(1) + between * last.unsqueeze(1)
+        own = None if context is None else context[0::2].repeat_interleave(_NUM_BETWEEN, dim=0)
+        drawn = generator.decode(lines.flatten(0, 1), own)
+    return drawn_events(drawn, data, num_columns=_NUM_BETWEEN)
+
+
+def _has_real_latents(generator: AbstractLatent, data: Dataset) -> bool:
+    """Whether there is anything between two latents, which two codes have not."""
+    event = data.train.take(slice(0, 1))
+    with torch.no_grad():
+        return generator.encode(data.prepared(event.x), event.context).is_floating_point()
+
+
+def _some(data: Dataset, num: int) -> torch.Tensor:
+    events = (data.test or data.held_out or data.train).take(slice(0, num))
+    return data.prepared(events.x)

@@ -57,22 +57,37 @@ def exact(**settings):
     return model
 
 
+def expected_bound(shares):
+    """Of one entry, averaged over data: every term is an error of E[x_0 | x_t], a variance."""
+    shares = shares.tolist()
+    last = shares[-1]
+    found = -(last * (MEAN**2 + SIGMA**2) - last - math.log(1 - last)) / 2
+    for t in range(1, len(shares)):
+        left = SIGMA**2 * (1 - shares[t]) / (shares[t] * SIGMA**2 + 1 - shares[t])
+        if t == 1:
+            noise = 1 - shares[1]
+            found -= (left / noise + math.log(2 * math.pi * noise)) / 2
+        else:
+            ratios = [share / (1 - share) for share in (shares[t - 1], shares[t])]
+            found -= (ratios[0] - ratios[1]) * left / 2
+    return found
+
+
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_the_bound_of_an_exact_denoiser(schedule):
-    """It is below the log-density, and the closer the more steps there are."""
-    x = MEAN + SIGMA * torch.linspace(-2, 2, 5, dtype=torch.float64)[:, None].expand(5, 2)
-    normal = torch.distributions.Normal(MEAN, SIGMA)
-    log_p = normal.log_prob(x).sum(dim=1)
-    gaps = []
-    for num_steps in (10, 50, 250):
-        model = exact(num_steps=num_steps, schedule=schedule)
-        rng = torch.Generator().manual_seed(0)
-        drawn = torch.stack([model.log_prob_bound(x, rng=rng) for _ in range(60)])
-        error = float(drawn.mean(dim=1).std() / math.sqrt(60))
-        gaps.append(float((log_p - drawn.mean(dim=0)).mean()))
-        assert gaps[-1] > -5 * error
-    assert gaps[2] < gaps[1] < gaps[0]
-    assert gaps[2] < 0.15
+    rng = torch.Generator().manual_seed(0)
+    x = MEAN + SIGMA * torch.randn(8_000, 2, dtype=torch.float64, generator=rng)
+    model = exact(num_steps=20, schedule=schedule)
+    drawn = model.log_prob_bound(x, rng=rng)
+    error = float(drawn.std()) / math.sqrt(len(x))
+    found, expected = float(drawn.mean()) / 2, expected_bound(model.alpha_bars)
+    assert found == pytest.approx(expected, abs=2 * error)
+    entropy = (1 + math.log(2 * math.pi * SIGMA**2)) / 2
+    gaps = [
+        -entropy - expected_bound(exact(num_steps=num, schedule=schedule).alpha_bars)
+        for num in (20, 100, 1_000)
+    ]
+    assert gaps[0] > gaps[1] > gaps[2] > 0
 
 
 def test_samples_of_an_exact_denoiser():

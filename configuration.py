@@ -79,8 +79,11 @@ def config_from_json(config_type: type[Any], fields: dict[str, Any]) -> Any:
     """The config that `config_to_json` wrote.
 
     Raises:
+        TypeError: They are no fields at all.
         ValueError: A field is unknown here, so the file is of a later version.
     """
+    if not isinstance(fields, Mapping):
+        raise TypeError(f"expected hyper-parameters by name, got {fields!r}")
     kinds = {field.name: str(field.type) for field in dataclasses.fields(config_type)}
     unknown = sorted(set(fields) - set(kinds))
     if unknown:

@@ -48,15 +48,21 @@ class LearningEnvironments(DummyVecEnv):
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute of the environments, or the one that they have together.
 
+        Methods are given, not called; those of environments in other processes are of copies.
+
         Raises:
             AttributeError: They have no such attribute.
         """
         inner = self._env.unwrapped
         values: Sequence[Any]
         if isinstance(inner, SyncVectorEnv | AsyncVectorEnv) and attr_name != "render_mode":
-            values = inner.get_attr(attr_name)
+            # an asynchronous one that fails in there is closed, and its get_attr calls methods
+            if not all(inner.call("has_wrapper_attr", attr_name)):
+                raise AttributeError(f"{inner} has no environments with {attr_name!r}")
+            values = inner.call("get_wrapper_attr", attr_name)
         else:
-            values = [getattr(self._env, attr_name)] * self.num_envs
+            holder = self._env if hasattr(self._env, attr_name) else inner
+            values = [getattr(holder, attr_name)] * self.num_envs
         return [values[row] for row in self._get_indices(indices)]
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
 from ..storage import read_arrays, write_arrays
 from .agent import AbstractAgent, Callback
+from .tabular.observations import mask_of_batch
 
 __all__ = ["RandomPolicy", "RandomPolicyConfig"]
 
@@ -157,9 +158,12 @@ class RandomPolicy(AbstractAgent):
         start = np.int64(self.action_space.start)
         if action_mask is None:
             return start + self._rng.integers(self.action_space.n, size=count, dtype=np.int64)
-        keys = np.where(action_mask, self._rng.random(np.shape(action_mask)), -1.0)
+        masks = mask_of_batch(
+            action_mask, (1 if count is None else count, int(self.action_space.n))
+        )
+        keys = np.where(masks, self._rng.random(masks.shape), -1.0)
         chosen: NDArray[np.int64] = start + keys.argmax(axis=-1)
-        return chosen
+        return chosen if count is not None else chosen[0]
 
 
 def _batch_size(space: gymnasium.Space[Any], observation: Any) -> int | None:

@@ -52,8 +52,11 @@ def preprocess_atari(
         evaluating: Play games to their end and leave rewards as they are.
 
     Raises:
-        ValueError: It skips frames itself.
+        ValueError: It skips frames itself, or shows its memory in place of pictures.
     """
+    shape = env.observation_space.shape or ()
+    if len(shape) < 2:  # the wrapper would fail at the first reset only
+        raise ValueError(f"expected a game that shows pictures, got observations of {shape}")
     env = AtariPreprocessing(
         env,
         noop_max=_NOOP_MAX,

@@ -40,7 +40,10 @@ def wants_masks(agent: Predictor) -> bool:
     """
     if isinstance(agent, AbstractAgent):
         return agent.reads_masks
-    return _KEY in inspect.signature(agent.predict).parameters
+    try:
+        return _KEY in inspect.signature(agent.predict).parameters
+    except ValueError:  # compiled code need not tell its signature
+        return False
 
 
 def mask_rows(

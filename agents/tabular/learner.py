@@ -276,6 +276,7 @@ class AbstractTabularAgent(AbstractLearner):
             "observation_space": space_to_json(self.observation_space),
             "action_space": space_to_json(self.action_space),
             "interaction": header,
+            "reads_masks": self.reads_masks,
             "versions": package_versions(),
         }
         if isinstance(self._observations, BinIndex):
@@ -445,8 +446,9 @@ class AbstractTabularAgent(AbstractLearner):
         }
         if self._interaction is None:
             self._saved_place = (place, header["interaction"])
-            # with every action allowed everywhere no info forbade one, or none was read
-            self.reads_masks = self.config.action_masks != "never" and not self._allowed.all()
+            # older files do not say: most often info forbade something, if anything is forbidden
+            told = self.config.action_masks != "never" and not self._allowed.all()
+            self.reads_masks = bool(header.get("reads_masks", told))
             return
         fresh = np.random.SeedSequence(self.seed, spawn_key=(2, self.num_timesteps))
         self.environment_restored = self._interaction.restore(

@@ -142,6 +142,35 @@ def test_attributes_of_vector_environments_can_be_read(mode):
     assert env.closed or mode == "vector_entry_point"  # CartPole's own closes nothing
 
 
+class Counting(gymnasium.Wrapper):
+    """Counts the calls of a method."""
+
+    calls = 0
+
+    def count(self):
+        self.calls += 1
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_asking_calls_nothing_and_closes_nothing(mode):
+    env = gymnasium.make_vec("FrozenLake-v1", COPIES, vectorization_mode=mode, wrappers=[Counting])
+    agent = QLearning(env, seed=0).learn(9)
+    view = agent.get_env()
+    assert not view.has_attr("no_such_thing") and view.has_attr("count")
+    assert all(callable(count) for count in view.get_attr("count"))
+    assert view.get_attr("calls") == [0] * COPIES
+    assert agent.learn(9).num_timesteps == 18
+    env.close()
+
+
+def test_attributes_behind_wrappers_of_vector_environments():
+    env = gymnasium.make_vec("CartPole-v1", COPIES, vectorization_mode="vector_entry_point")
+    view = LearningEnvironments(gymnasium.wrappers.vector.RecordEpisodeStatistics(env))
+    assert view.get_attr("gravity") == [9.8] * COPIES
+    assert view.get_attr("episode_count") == [0] * COPIES
+    assert not view.has_attr("no_such_thing")
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

@@ -108,6 +108,11 @@ def test_games_that_skip_frames_themselves_are_refused():
         preprocess_atari(gymnasium.make("ALE/Breakout-v5"))
 
 
+def test_games_that_show_their_memory_are_refused():
+    with pytest.raises(ValueError, match=r"shows pictures, got observations of \(128,\)"):
+        preprocess_atari(game(obs_type="ram"))
+
+
 def test_who_is_a_game():
     assert is_atari(gymnasium.spec("ALE/Pong-v5"))
     assert not is_atari(gymnasium.spec("CartPole-v1"))
@@ -145,9 +150,19 @@ def test_options_of_the_game_stay():
         ("CartPole-v1@preprocessing=atari", "expected a game of the Arcade Learning Environment"),
         ("ALE/Pong-v5@preprocessing=nature", "expected one of none, atari, atari-evaluation, got"),
         ("ALE/Pong-v5@preprocessing=atari,frameskip=4", "expected frameskip=1"),
+        ("ALE/Pong-v5@preprocessing=[1]", r"expected one of none, atari, .*got \[1\]"),
         ("ALE/Pung-v5", r"did you mean ALE/Pong-v5\?"),
     ],
 )
 def test_wrong_names_are_said(text, message):
     with pytest.raises(ValueError, match=message):
-        EnvironmentName.parse(text).make()
+        EnvironmentName.parse(text).for_evaluation.make()
+
+
+def test_an_emulator_that_cannot_be_imported_is_said(monkeypatch):
+    def import_broken(name):
+        raise ImportError("libz.so.1: cannot open shared object file")
+
+    monkeypatch.setattr("gymagine.experiments.environment_names.import_module", import_broken)
+    with pytest.raises(ValueError, match="unknown environment 'ALE/Pong-v5': libz"):
+        EnvironmentName("ALE/Pong-v5").make()

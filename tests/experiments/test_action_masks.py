@@ -75,6 +75,13 @@ class Doors(gymnasium.Env):
         return {"action_mask": np.arange(2) == self.open}
 
 
+class LateDoor(Doors):
+    """All is allowed at every second step."""
+
+    def info(self):
+        return {"action_mask": np.array([self.time % 2 == 0, True])}
+
+
 class SecretLake(FrozenLakeEnv):
     """Tells its masks of the current state only."""
 
@@ -176,12 +183,50 @@ def test_masks_that_change_under_one_observation_reach_tables():
     assert returns == [4.0] * 3
 
 
+def test_tables_read_from_files_want_the_masks_that_they_wanted(tmp_path):
+    """Whatever the last mask was that a table has noted: one that allows all tells nothing."""
+    for steps in range(4, 8):
+        agent = QLearning(LateDoor(), seed=0).learn(steps)
+        agent.save(tmp_path / "agent")
+        again = QLearning.load(tmp_path / "agent")
+        assert agent.reads_masks and again.reads_masks
+        again.save(tmp_path / "again")
+        assert (tmp_path / "again").read_bytes() == (tmp_path / "agent").read_bytes()
+    compiled = QLearning("FrozenLake-v1", seed=0).learn(10)
+    compiled.save(tmp_path / "agent")
+    assert not QLearning.load(tmp_path / "agent").reads_masks
+
+
+@pytest.mark.parametrize("mask", [[1, 1], [1, 1, 1, 1, 1]])
+def test_the_random_policy_takes_masks_of_its_own_actions_only(mask):
+    agent = RandomPolicy(CORRIDOR, seed=0)
+    with pytest.raises(ValueError, match=r"mask of shape \(3,\) or \(4, 3\), got"):
+        agent.predict(np.zeros(4, dtype=np.int64), action_mask=np.array(mask, dtype=np.bool_))
+
+
+def test_the_random_policy_takes_one_mask_for_many():
+    agent = RandomPolicy(CORRIDOR, seed=0)
+    actions, _ = agent.predict(
+        np.zeros(200, dtype=np.int64), action_mask=np.array([False, True, True])
+    )
+    assert actions.shape == (200,) and set(actions) == {1, 2}
+    action, _ = agent.predict(0, action_mask=np.array([False, False, True]))
+    assert np.shape(action) == () and action == 2
+
+
 def test_predictors_without_the_keyword_are_left_alone():
     from stable_baselines3 import A2C
 
     model = A2C("MlpPolicy", CORRIDOR, seed=0, device="cpu")
     assert not wants_masks(model)
     assert evaluate(model, CORRIDOR, num_episodes=3).num_episodes == 3
+
+
+def test_predictors_that_do_not_tell_their_keywords_are_left_alone():
+    class Compiled:
+        predict = max
+
+    assert not wants_masks(Compiled())
 
 
 def test_rows_of_masks():

@@ -12,7 +12,7 @@ module reads the entry's distribution given those before it:
 ========================  ======  =================================================================
 
 The 3M numbers of a mixture are logits of :math:`\pi`, then :math:`\mu`, then :math:`\log s`, which
-is cut off below at -7. The K levels of the last lie at :math:`v_k = 2k/(K-1) - 1`; their intervals
+is cut off at -7 and 7. The K levels of the last lie at :math:`v_k = 2k/(K-1) - 1`; their intervals
 end half way to the next level, those of the first and the last level nowhere. With a and b the
 upper and lower end, less :math:`\mu` and divided by s, the mass of an inner level is
 
@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
@@ -58,29 +57,25 @@ __all__ = [
 
 ConditionalName = Literal["bernoulli", "categorical", "gaussian-mixture", "discretised-logistic"]
 
-_LOWEST_LOG_SCALE = -7.0  # PixelCNN++'s: a component on a single point would be worth infinity
+# PixelCNN++'s lowest: a component on a single point would be worth infinity. The highest keeps a
+# network that reads its own wide draws, and answers with wider ones, from reaching infinity.
+_LOG_SCALES = (-7.0, 7.0)
 
 
 class AbstractConditional(ABC):
     """How P numbers are read as the distribution of one entry. It has no parameters itself.
 
     Implement all of it for a distribution of one's own; models call it on whole batches.
+
+    Attributes:
+        num_parameters: P.
+        support: Where entries lie.
+        num_values: K, values that an entry can have; None where they are no finite set.
     """
 
-    @property
-    @abstractmethod
-    def num_parameters(self) -> int:
-        """P."""
-
-    @property
-    @abstractmethod
-    def support(self) -> constraints.Constraint:
-        """Where entries lie."""
-
-    @property
-    @abstractmethod
-    def num_values(self) -> int | None:
-        """K, values that an entry can have; None where they are no finite set."""
+    num_parameters: int
+    support: constraints.Constraint
+    num_values: int | None
 
     @abstractmethod
     def initial_parameters(self) -> Float[Tensor, " parameters"]:
@@ -114,7 +109,6 @@ class AbstractConditional(ABC):
         """(...) entries as a network takes them: where they are bounded, from -1 to 1."""
 
 
-@dataclass(frozen=True)
 class BernoulliConditional(AbstractConditional):
     """Zeros and ones; P = 1, the logit of a one.
 
@@ -123,9 +117,9 @@ class BernoulliConditional(AbstractConditional):
         tensor([0.5000, 0.5000])
     """
 
-    num_parameters = 1
-    support = constraints.boolean
-    num_values = 2
+    def __init__(self) -> None:
+        self.num_parameters, self.num_values = 1, 2
+        self.support = constraints.boolean
 
     def initial_parameters(self) -> Float[Tensor, " parameters"]:
         """(1,) a probability of a half."""
@@ -136,7 +130,7 @@ class BernoulliConditional(AbstractConditional):
     ) -> Float[Tensor, "batch ..."]:
         """(...) of each entry."""
         logits = parameters.squeeze(-1)
-        return x.to(logits.dtype) * logits - functional.softplus(logits)
+        return x.to(logits.dtype) * logits + functional.logsigmoid(-logits)
 
     def sample(
         self,
@@ -163,7 +157,6 @@ class BernoulliConditional(AbstractConditional):
         return 2 * x.to(dtype) - 1
 
 
-@dataclass(frozen=True)
 class CategoricalConditional(AbstractConditional):
     """Integers from 0 to K - 1 without an order; P = K, the logits.
 
@@ -178,15 +171,9 @@ class CategoricalConditional(AbstractConditional):
 
     num_values: int
 
-    @property
-    def num_parameters(self) -> int:
-        """K."""
-        return self.num_values
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """0 to K - 1."""
-        return _levels(self.num_values)
+    def __init__(self, num_values: int) -> None:
+        self.num_parameters = self.num_values = num_values
+        self.support = _levels(num_values)
 
     def initial_parameters(self) -> Float[Tensor, " parameters"]:
         """(K,) of a uniform distribution."""
@@ -221,7 +208,6 @@ class CategoricalConditional(AbstractConditional):
         return _scaled_levels(x, self.num_values, dtype)
 
 
-@dataclass(frozen=True)
 class GaussianMixture(AbstractConditional):
     """Real numbers; P = 3M.
 
@@ -234,14 +220,10 @@ class GaussianMixture(AbstractConditional):
         tensor([-0.9189])
     """
 
-    num_components: int
-    support = constraints.real
-    num_values = None
-
-    @property
-    def num_parameters(self) -> int:
-        """3M."""
-        return 3 * self.num_components
+    def __init__(self, num_components: int) -> None:
+        self.num_parameters, self.num_values = 3 * num_components, None
+        self.num_components = num_components
+        self.support = constraints.real
 
     def initial_parameters(self) -> Float[Tensor, " parameters"]:
         """(3M,) means on a grid from -2 to 2, as far apart as they are broad."""
@@ -281,7 +263,6 @@ class GaussianMixture(AbstractConditional):
         return x.to(dtype)
 
 
-@dataclass(frozen=True)
 class DiscretisedLogistics(AbstractConditional):
     """Integers from 0 to K - 1 in their order, such as grey levels; P = 3M.
 
@@ -297,17 +278,11 @@ class DiscretisedLogistics(AbstractConditional):
     """
 
     num_values: int
-    num_components: int
 
-    @property
-    def num_parameters(self) -> int:
-        """3M."""
-        return 3 * self.num_components
-
-    @property
-    def support(self) -> constraints.Constraint:
-        """0 to K - 1."""
-        return _levels(self.num_values)
+    def __init__(self, num_values: int, num_components: int) -> None:
+        self.num_parameters, self.num_values = 3 * num_components, num_values
+        self.num_components = num_components
+        self.support = _levels(num_values)
 
     def initial_parameters(self) -> Float[Tensor, " parameters"]:
         """(3M,) means on a grid from -1 to 1, as far apart as they are broad."""
@@ -402,7 +377,7 @@ def conditional_named(
 def _mixture(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(..., M) logits, means and logarithms of scales."""
     logits, means, log_scales = parameters.chunk(3, -1)
-    return logits, means, log_scales.clamp_min(_LOWEST_LOG_SCALE)
+    return logits, means, log_scales.clamp(*_LOG_SCALES)
 
 
 def _initial_mixture(num_components: int, reach: float) -> Tensor:

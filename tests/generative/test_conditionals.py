@@ -167,6 +167,12 @@ def test_a_component_on_a_single_point_is_not_worth_infinity():
     assert_close(found.item(), 7 - 0.5 * math.log(2 * math.pi))
 
 
+def test_a_component_over_everything_still_draws_numbers():
+    parameters = torch.tensor([0.0, 0.0, 1000.0]).expand(1000, 3)
+    drawn = GaussianMixture(1).sample(parameters, 1.0, torch.Generator().manual_seed(0))
+    assert_close(drawn.std().item(), math.exp(7), rtol=0.1, atol=0)
+
+
 def test_names():
     made = conditional_named("discretised-logistic", num_levels=7, num_components=2)
     assert (made.num_values, made.num_parameters) == (7, 6)

@@ -1,0 +1,1 @@
+"""Autoencoders: events through a bottleneck and back, with and without a distribution over it."""

@@ -1,0 +1,1 @@
+"""Models of events as products of conditionals, one for each entry."""

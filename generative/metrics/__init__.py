@@ -1,0 +1,1 @@
+"""How good a generator is: likelihoods, and distances between samples and data."""

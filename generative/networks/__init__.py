@@ -1,0 +1,1 @@
+"""Networks that several families are made of."""

@@ -28,6 +28,8 @@ COMMANDS: dict[str, str] = {
     "evaluate": "play episodes with the agent of a run",
     "compare": "agents x environments x seeds, with intervals, pictures and a report",
     "watch": "see the agent of a run act, in a window or as a video",
+    "generate": "train a generative model on data, or go on: generate --resume RUN",
+    "sample": "draw from a trained generative model",
     "monitor": "open TensorBoard on the runs",
 }
 

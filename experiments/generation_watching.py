@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from stable_baselines3.common.logger import Image, Logger
@@ -12,10 +13,35 @@ from ..generative.data.dataset import Dataset
 from ..generative.generator import AbstractGenerator, AbstractLatent
 from .generation_pictures import Picture, drawn_events, write_picture
 
-__all__ = ["GenerationWatcher", "interpolations", "reconstructions", "samples"]
+__all__ = [
+    "Completing",
+    "GenerationWatcher",
+    "completions",
+    "interpolations",
+    "pictures_of",
+    "reconstructions",
+    "samples",
+    "write_pictures",
+]
 
 _NUM_SAMPLES, _NUM_POINTS = 64, 2_000
 _NUM_PAIRS, _NUM_BETWEEN = 8, 10
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """What can be asked to draw the rest of an event."""
+
+    def complete(
+        self,
+        x: torch.Tensor,
+        known: torch.Tensor,
+        context: torch.Tensor | None = None,
+        *,
+        temperature: float = ...,
+        rng: torch.Generator | None = ...,
+    ) -> torch.Tensor:
+        """(B, *event) with the known entries as given."""
 
 
 class GenerationWatcher:
@@ -111,6 +137,31 @@ def interpolations(generator: AbstractGenerator, data: Dataset) -> Picture:
         own = None if context is None else context[0::2].repeat_interleave(_NUM_BETWEEN, dim=0)
         drawn = generator.decode(lines.flatten(0, 1), own)
     return drawn_events(drawn, data, num_columns=_NUM_BETWEEN)
+
+
+def completions(
+    generator: AbstractGenerator, data: Dataset, *, temperature: float = 1.0, seed: int = 0
+) -> Picture:
+    """Real events, what the generator is told of them, and what it draws: a row of each.
+
+    Raises:
+        ValueError: The generator cannot be told a part of an event.
+    """
+    if not isinstance(generator, Completing):
+        raise ValueError(
+            f"expected a generator that completes events, got {type(generator).__name__}, which "
+            "does not"
+        )
+    events = (data.test or data.held_out or data.train).take(slice(0, _NUM_PAIRS * 2))
+    x = data.prepared(events.x).to(generator.example.device)
+    context = None if events.context is None else events.context.to(generator.example)
+    known = torch.zeros(len(x), generator.num_entries, dtype=torch.bool, device=x.device)
+    known[:, : generator.num_entries // 2] = True
+    known = known.view_as(x)
+    rng = torch.Generator(device=x.device).manual_seed(seed)
+    drawn = generator.complete(x, known, context, temperature=temperature, rng=rng)
+    told = torch.where(known, x, x.min())
+    return drawn_events(torch.cat([x, told, drawn]), data, num_columns=len(x))
 
 
 def _has_real_latents(generator: AbstractLatent, data: Dataset) -> bool:

@@ -51,6 +51,7 @@ __all__ = [
 DecoderName = Literal["bernoulli", "gaussian", "categorical", "discretised-logistic"]
 
 _VARIANCE_FLOOR = 1e-6
+_HASTE = 10  # Adam moves every parameter by the same step, too small a one for log sigma
 
 
 class AbstractDecoder(nn.Module, ABC):
@@ -163,8 +164,10 @@ class GaussianDecoder(AbstractDecoder):
     A variance of 1e-6 is added: events on a plane would let the density grow without end. Scale
     events to about 1.
 
+    Sigma is 1 at first. For one that stays as it is, set it and call ``requires_grad_(False)``.
+
     Attributes:
-        log_sigma: () the parameter, 0 at first.
+        raw: () the parameter, a tenth of the logarithm of sigma.
 
     Example:
         >>> decoder = GaussianDecoder()
@@ -176,12 +179,23 @@ class GaussianDecoder(AbstractDecoder):
         super().__init__()
         self.num_outputs = 1
         self.support = constraints.real
-        self.log_sigma = nn.Parameter(torch.zeros(()))
+        self.raw = nn.Parameter(torch.zeros(()))
 
     @property
     def sigma(self) -> Tensor:
         """() standard deviation of every entry."""
-        return (torch.exp(2 * self.log_sigma) + _VARIANCE_FLOOR).sqrt()
+        return (torch.exp(2 * _HASTE * self.raw) + _VARIANCE_FLOOR).sqrt()
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the standard deviation.
+
+        Raises:
+            ValueError: It is not above a thousandth.
+        """
+        if not _VARIANCE_FLOOR < sigma**2 < math.inf:
+            raise ValueError(f"expected a sigma above 0.001, got {sigma}")
+        with torch.no_grad():
+            self.raw.fill_(math.log(sigma**2 - _VARIANCE_FLOOR) / 2 / _HASTE)
 
     def entry_log_probs(
         self, outputs: Float[Tensor, "batch ..."], x: Shaped[Tensor, "batch ..."]

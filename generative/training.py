@@ -281,7 +281,7 @@ class _Training:
         # not backward(), which would leave gradients in other phases' parameters
         found = torch.autograd.grad(loss, list(parameters), allow_unused=True)
         for parameter, gradient in zip(parameters, found, strict=True):
-            parameter.grad = gradient
+            parameter.grad = _laid_out_as(parameter, gradient)
         average_gradients(parameters)
         if self._settings.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(parameters, self._settings.max_grad_norm)
@@ -413,6 +413,17 @@ class _Training:
                 self.generator.check_events(x, some.context)
                 if some.context is not None and not some.context.isfinite().all():
                     raise ValueError("expected finite contexts, got NaN or infinity among them")
+
+
+def _laid_out_as(parameter: nn.Parameter, gradient: Tensor | None) -> Tensor | None:
+    """The gradient in the parameter's memory layout, which backward() would have given it.
+
+    PyTorch's fused optimisers walk through both in memory order: a convolution's gradient with
+    channels last would move the wrong weights, without a word.
+    """
+    if gradient is None or gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _phases_of(generator: AbstractGenerator) -> Sequence[Phase]:

@@ -38,12 +38,12 @@ _ORIGINS = {
 
 @dataclass(frozen=True)
 class Options:
-    """List the agents, environments and presets that other commands can name."""
+    """List the agents, environments, presets and generators that other commands can name."""
 
     what: Annotated[
-        Literal["agents", "environments", "presets", "all"],
+        Literal["agents", "environments", "presets", "generators", "all"],
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="WHAT", help="agents, environments, presets or all."),
+        tyro.conf.arg(metavar="WHAT", help="agents, environments, presets, generators or all."),
     ] = "all"
 
 
@@ -57,6 +57,8 @@ def run(arguments: Sequence[str]) -> int:
         _show_environments(console)
     if options.what in ("presets", "all"):
         _show_presets(console)
+    if options.what in ("generators", "all"):
+        _show_generators(console)
     return 0
 
 
@@ -111,3 +113,17 @@ def _show_presets(console: Console) -> None:
         )
     for kind in sorted({one.preprocessing for one in PRESETS} - {""}):
         console.print(Text(f"@preprocessing={kind}: {PREPROCESSINGS[kind]}"), soft_wrap=True)
+
+
+def _show_generators(console: Console) -> None:
+    from ...generative.data.catalogue import DATASETS
+    from ..generator_catalogue import GENERATORS
+
+    width = max(len(name) for name in GENERATORS)
+    for kind in dict.fromkeys(entry.kind for entry in GENERATORS.values()):
+        console.print(Text(kind, style="bold"))
+        for entry in GENERATORS.values():
+            if entry.kind == kind:
+                console.print(Text(f"  {entry.name:<{width}}  {entry.summary}"), soft_wrap=True)
+    console.print(Text("data", style="bold"))
+    console.print(Padding(Columns([Text(name) for name in DATASETS], padding=(0, 2)), (0, 2)))

@@ -108,7 +108,8 @@ class ChowLiu(AbstractDensity):
                 f"expected events of at most {_MOST_CELLS} entries times values, got {len(x)} "
                 f"events of {tree.num_entries} entries with {tree.num_levels} values"
             )
-        joint = pair_frequencies(levels_of(x, tree.num_levels), tree.num_levels, smoothing)
+        levels = levels_of(x, tree.num_levels).cpu()
+        joint = pair_frequencies(levels, tree.num_levels, smoothing)
         tree.order, tree.parents = _tree(mutual_informations(joint))
         entries = torch.arange(tree.num_entries)
         # (D, K, K): of parent's and own values; the root's parent is any, and marginalised out
@@ -181,8 +182,7 @@ def _tree(information: Tensor) -> tuple[Tensor, Tensor]:
     """(D,) entries with parents first, and (D,) parents, of a maximum spanning tree."""
     # scipy takes a 0 for no edge, so that all weights must be above
     lengths = information.max() + 1 - information
-    tree = minimum_spanning_tree(lengths.cpu().numpy())
+    tree = minimum_spanning_tree(lengths.numpy())
     order, parents = breadth_first_order(tree, 0, directed=False)
-    found = (torch.from_numpy(array.astype("int64")) for array in (order, parents))
-    visited, above = (tensor.to(information.device) for tensor in found)
+    visited, above = (torch.from_numpy(array.astype("int64")) for array in (order, parents))
     return visited, above.clamp(min=-1)

@@ -112,7 +112,7 @@ class MixtureOfGaussians(AbstractDensity):
         """
         if len(x) < num_components:
             raise ValueError(f"expected at least {num_components} events, got {len(x)}")
-        rows = x.flatten(1).double()
+        rows = x.flatten(1).double().cpu()
         mixture = cls(x.shape[1:], num_components).double()
         _start(mixture, rows, ridge, torch.Generator().manual_seed(seed))
         found: list[float] = []

@@ -155,11 +155,13 @@ class Standardisation(AbstractTransform):
 
     mean: Tensor
     deviation: Tensor
+    log_det: Tensor
 
     def __init__(self, num_entries: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(num_entries))
         self.register_buffer("deviation", torch.ones(num_entries))
+        self.register_buffer("log_det", torch.zeros(()))
 
     def adopt(self, x: Float[Tensor, "batch entries"]) -> None:
         """Take over the mean and the deviation of (B, D) events; a constant entry keeps its 1."""
@@ -167,16 +169,16 @@ class Standardisation(AbstractTransform):
         varies = deviation > 1e-6 * x.abs().amax(dim=0)
         self.mean.copy_(x.mean(dim=0))
         self.deviation.copy_(torch.where(varies, deviation, 1))
+        self.log_det.copy_(-self.deviation.log().sum())
 
     def forward(
         self, x: Float[Tensor, "batch entries"], context: Float[Tensor, "batch context"] | None
     ) -> tuple[Float[Tensor, "batch entries"], Float[Tensor, " batch"]]:
         """Standardised."""
-        z = (x - self.mean) / self.deviation
-        return z, -self.deviation.log().sum().expand(len(x))
+        return (x - self.mean) / self.deviation, self.log_det.expand(len(x))
 
     def inverse(
         self, z: Float[Tensor, "batch entries"], context: Float[Tensor, "batch context"] | None
     ) -> tuple[Float[Tensor, "batch entries"], Float[Tensor, " batch"]]:
         """In the events' own units."""
-        return z * self.deviation + self.mean, self.deviation.log().sum().expand(len(z))
+        return z * self.deviation + self.mean, -self.log_det.expand(len(z))

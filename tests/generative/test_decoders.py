@@ -32,22 +32,19 @@ def test_masses_of_all_events_add_up_to_one(name):
 
 def test_gaussian_is_scipys():
     decoder = GaussianDecoder().double()
-    with torch.no_grad():
-        decoder.log_sigma.fill_(math.log(0.3))
+    decoder.set_sigma(0.3)
     x, outputs = torch.randn(4, 2, 3, dtype=torch.float64), outputs_of(decoder, 2, 3, num=4)
-    sigma = math.sqrt(0.3**2 + 1e-6)
-    expected = stats.norm.logpdf(x, outputs.squeeze(-1), sigma).sum(axis=(1, 2))
+    expected = stats.norm.logpdf(x, outputs.squeeze(-1), 0.3).sum(axis=(1, 2))
     np.testing.assert_allclose(decoder.log_prob(outputs, x).detach(), expected, rtol=1e-12)
 
 
 def test_learnt_sigma_is_the_root_mean_squared_error_at_the_optimum():
     decoder = GaussianDecoder().double()
     x = torch.tensor([[1.0, -1.0], [3.0, -3.0]], dtype=torch.float64)  # mean square 5
-    with torch.no_grad():
-        decoder.log_sigma.fill_(0.5 * math.log(5 - 1e-6))
+    decoder.set_sigma(5**0.5)
     loss = -decoder.log_prob(torch.zeros(2, 2, 1, dtype=torch.float64), x).mean()
     loss.backward()
-    assert abs(float(decoder.log_sigma.grad)) < 1e-12
+    assert abs(float(decoder.raw.grad)) < 1e-12
 
 
 def test_levels_of_a_logistic_have_the_mass_between_their_ends():
@@ -97,6 +94,16 @@ def test_far_levels_keep_finite_masses_and_gradients():
     (slope,) = torch.autograd.grad(log_prob.sum(), [outputs])
     assert log_prob.isfinite().all()
     assert slope.isfinite().all()
+
+
+def test_sigma_has_a_floor():
+    decoder = GaussianDecoder().double()
+    with torch.no_grad():
+        decoder.raw.fill_(-100.0)
+    assert decoder.sigma.item() == pytest.approx(1e-3)
+    for wrong in (0.0, 0.001, math.nan):
+        with pytest.raises(ValueError, match="sigma above"):
+            decoder.set_sigma(wrong)
 
 
 def test_unknown_word(without_shape_checks):

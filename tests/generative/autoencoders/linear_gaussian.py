@@ -6,8 +6,6 @@ Columns of W at right angles make M diagonal, so that an encoder with independen
 (Tipping & Bishop 1999, equations 4 to 8.)
 """
 
-import math
-
 import numpy as np
 import torch
 from scipy import stats
@@ -54,4 +52,4 @@ class LinearGaussian:
             encoder.bias.copy_(torch.cat([-gain @ mean, torch.from_numpy(log_variance)]))
             decoder.weight.copy_(torch.cat([weights, offsets.T], dim=1))
             decoder.bias.copy_(mean)
-            model.likelihood.log_sigma.fill_(0.5 * math.log(self.sigma**2 - 1e-6))
+        model.likelihood.set_sigma(self.sigma)

@@ -31,8 +31,7 @@ def rate_at(beta):
 def linear(rule, num_updates=800, **hyperparameters):
     torch.manual_seed(0)
     vae = BetaVAE((4,), rule=rule, network="linear", latent_size=4, **hyperparameters)
-    with torch.no_grad():
-        vae.model.likelihood.log_sigma.fill_(np.log(SIGMA))
+    vae.model.likelihood.set_sigma(SIGMA)
     vae.model.likelihood.requires_grad_(False)
     x = events()
     fit(

@@ -11,6 +11,7 @@ from gymagine.generative.testing import (
     check_frequencies,
     check_total_probability,
 )
+from gymagine.generative.training import fit
 from torch import nn
 
 SMALL = {"num_features": 12, "num_layers": 2, "num_head_features": 12}
@@ -129,3 +130,22 @@ def test_wrong_arguments_are_refused():
         GatedPixelCNN((3, 4, 4), num_features=2)
     with pytest.raises(TypeError, match="did you mean num_layers"):
         GatedPixelCNN((1, 4, 4), num_layer=2)
+
+
+def test_fit_moves_the_weights_that_the_gradients_are_of():
+    """PyTorch's fused optimisers trust that a gradient lies in memory as its parameter does.
+
+    Those of convolutions over pictures that were stored with their channels last do not: with them
+    as they are, every update of weights would be shuffled.
+    """
+    rng = torch.Generator().manual_seed(0)
+    x = (torch.rand(32, 4, 4, 3, generator=rng) < 0.3).float().permute(0, 3, 1, 2)
+    fitted, model = (made((3, 4, 4)).float() for _ in range(2))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.0, fused=False)
+    for _ in range(3):
+        optimiser.zero_grad()
+        model.loss(x).mean().backward()
+        optimiser.step()
+    fit(fitted, x, num_updates=3, batch_size=32, learning_rate=0.01, device="cpu")
+    for own, expected in zip(fitted.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(own, expected, atol=1e-4, rtol=0)

@@ -50,7 +50,7 @@ def test_no_sweep_lowers_the_likelihood():
 def test_eight_gaussians_are_found():
     train, test = eight_gaussians(4_000, 1), eight_gaussians(4_000, 2)
     found = MixtureOfGaussians.fitted(train, num_components=8)
-    lost = float(eight_gaussians_log_prob(test).mean() - found.log_prob(test).mean())
+    lost = (eight_gaussians_log_prob(test).mean() - found.log_prob(test).mean()).item()
     assert 0 < lost < 0.03
     assert found.log_prob(test).mean() > FullGaussian.fitted(test).log_prob(test).mean() + 0.5
 

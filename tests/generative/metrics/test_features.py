@@ -53,7 +53,7 @@ def test_features_tell_digits_from_noise_and_from_fewer_classes(trained):
         assert frechet[name] > 5 * frechet["same"]
         assert kernel[name] > 5 * abs(kernel["same"])
     shares = {name: precision_recall(real, x) for name, x in samples.items()}
-    assert shares["shuffled"].precision < 0.7 * shares["same"].precision
+    assert shares["shuffled"].precision < 0.85 * shares["same"].precision
     assert shares["three classes"].recall < 0.7 * shares["same"].recall
     coverage = {name: density_coverage(real, x).coverage for name, x in samples.items()}
     assert max(coverage["shuffled"], coverage["three classes"]) < 0.6 * coverage["same"]

@@ -1,0 +1,144 @@
+"""Generators by name: records that go on, pictures, and one line for every mistake."""
+
+import numpy as np
+import pytest
+import torch
+from gymagine.experiments.command_line import main
+from gymagine.experiments.generation import generate, resume_generation
+from gymagine.experiments.generation_data import data_for
+from gymagine.experiments.generation_pictures import picture_grid
+from gymagine.experiments.generation_records import GenerationRecord
+from gymagine.experiments.generator_catalogue import GENERATORS, generator_class
+
+torch.set_num_threads(1)
+FEW = {"num_updates": 6, "batch_size": 32, "log_interval": 2, "evaluation_interval": 3}
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_names(name):
+    assert generator_class(name).name == name
+
+
+def test_a_record(tmp_path):
+    result = generate("real-nvp", "moons", folder=tmp_path, **FEW)
+    folder = result.record.folder
+    assert folder.parent == tmp_path / "moons" / "real-nvp"
+    assert {path.name for path in folder.glob("*.png")} == {
+        "samples.png",
+        "reconstructions.png",
+        "interpolations.png",
+    }
+    record = GenerationRecord.open(tmp_path)
+    assert record.folder == folder
+    assert record.status == "finished"
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert "train/loss" in rows[0]
+    assert len(rows) > 3
+    loaded = record.load_generator()
+    x = record.load_data().test.x
+    torch.testing.assert_close(loaded.log_prob(x), result.generator.log_prob(x))
+
+
+def test_seeds():
+    found = [
+        generate("nice", "moons", seed=seed, folder=folder, **FEW).generator
+        for seed, folder in ((0, "a"), (0, "b"), (1, "a"))
+    ]
+    first, again, other = (
+        np.concatenate([p.detach().ravel() for p in g.parameters()]) for g in found
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+class StoppedError(Exception):
+    pass
+
+
+def test_going_on_leaves_the_same_bytes(tmp_path, monkeypatch):
+    settings = FEW | {"checkpoint_interval": 2}
+    whole = generate("nice", "moons", folder=tmp_path / "whole", **settings).record
+    from gymagine.experiments import generation_watching
+
+    def stop(self, update, scalars):
+        if update >= 5:
+            raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generation_watching.GenerationWatcher, "logged", stop)
+        with pytest.raises(StoppedError):
+            generate("nice", "moons", folder=tmp_path / "cut", **settings | {"log_interval": 5})
+    cut = GenerationRecord.open(tmp_path / "cut")
+    assert cut.status == "running"
+    resume_generation(cut, checkpoint_interval=2)
+    assert cut.status == "finished"
+    assert cut.generator_file.read_bytes() == whole.generator_file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "kind"),
+    [
+        ("made", (64,), torch.float32),
+        ("gated-pixelcnn", (1, 8, 8), torch.float32),
+        ("transformer", (1, 8, 8), torch.int64),
+        ("maf", (64,), torch.float32),
+        ("ddpm", (1, 8, 8), torch.float32),
+    ],
+)
+def test_data_suit_the_family(family, shape, kind):
+    pytest.importorskip("sklearn")
+    data = data_for(family, "digits", conditional=True)
+    x = data.prepared(data.train.x[:5])
+    assert (tuple(x.shape[1:]), x.dtype) == (shape, kind)
+    assert data.train.context.shape[1:] == (10,)
+
+
+def test_grids():
+    pictures = torch.zeros(3, 1, 2, 2)
+    pictures[1] = 1.0
+    grid = picture_grid(pictures, num_columns=2)
+    side = grid.shape[0] // 7  # two pictures of 2 and three lines
+    small = grid[side // 2 :: side, side // 2 :: side, 0]
+    assert small.shape == (7, 7)
+    assert small[1:3, 1:3].max() == 0
+    assert small[1:3, 4:6].min() == 255
+    assert set(small[:, 0].tolist()) == {128}
+    assert set(small[4:6, 4:6].ravel().tolist()) == {128}  # there is no fourth
+
+
+def test_commands(tmp_path, capsys):
+    words = ["generate", "nice", "moons", "--num-updates", "4", "--folder", str(tmp_path)]
+    assert main([*words, "--no-progress-bar"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("nice on moons, 4 updates in ")
+    assert (
+        main(["sample", said[1], "--temperature", "0.5", "--output", str(tmp_path / "x.png")]) == 0
+    )
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["sample", said[1], "--kind", "interpolations"]) == 0
+    assert main(["generate", "--resume", said[1], "--no-progress-bar"]) == 0
+    capsys.readouterr()
+    assert main(["list", "generators"]) == 0
+    assert "spline-flow" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["generate"], "expected the name of a family"),
+        (["generate", "nise", "moons"], "unknown generator 'nise'; did you mean nice?"),
+        (["generate", "nice", "moon"], "did you mean moons?"),
+        (["generate", "nice", "moons", "--form", "levels"], "expected no form, of which moons"),
+        (["generate", "nice", "moons", "--conditional"], "expected data with classes"),
+        (["generate", "nice", "moons", "--num-updates", "0"], "expected num_updates"),
+        (["generate", "nice", "digits", "--form", "levels"], "expected a form that nice takes"),
+        (["sample", "nowhere"], "expected the run of a generator at nowhere, found none"),
+    ],
+)
+def test_mistakes(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.rglob("config.json"))

@@ -48,6 +48,20 @@ GENERATORS: dict[str, GeneratorEntry] = {
     entry.name: entry
     for entry in (
         GeneratorEntry(
+            "autoencoder",
+            "autoencoders",
+            "autoencoder:Autoencoder",
+            "encoder and decoder, denoising too; draws from a Gaussian over its latents",
+            (*_REAL, *_BINARY),
+        ),
+        GeneratorEntry(
+            "masked-autoencoder",
+            "autoencoders",
+            "masked_autoencoder:MaskedAutoencoder",
+            "what is hidden from what is seen, in any order",
+            (*_BINARY, *_REAL, "levels"),
+        ),
+        GeneratorEntry(
             "vae",
             "autoencoders",
             "vae:VAE",

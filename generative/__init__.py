@@ -8,23 +8,57 @@ if __name__ == "generative":
 from ..lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from .autoencoders.autoencoder import Autoencoder as Autoencoder
+    from .autoencoders.beta_vae import BetaVAE as BetaVAE
+    from .autoencoders.m2 import M2 as M2
+    from .autoencoders.masked_autoencoder import MaskedAutoencoder as MaskedAutoencoder
+    from .autoencoders.vae import VAE as VAE
+    from .autoencoders.vq_vae import VQVAE as VQVAE
+    from .autoregressive.gated_pixelcnn import GatedPixelCNN as GatedPixelCNN
+    from .autoregressive.made import MADE as MADE
+    from .autoregressive.transformer import Transformer as Transformer
+    from .data.catalogue import dataset_named as dataset_named
     from .data.dataset import Dataset as Dataset
     from .data.dataset import Events as Events
+    from .diffusion.ddpm import DDPM as DDPM
+    from .flows.flow_matching import FlowMatching as FlowMatching
+    from .flows.maf import MAF as MAF
+    from .flows.nice import NICE as NICE
+    from .flows.real_nvp import RealNVP as RealNVP
+    from .flows.spline_flow import SplineFlow as SplineFlow
     from .generator import AbstractBound as AbstractBound
     from .generator import AbstractDensity as AbstractDensity
     from .generator import AbstractGenerator as AbstractGenerator
     from .generator import AbstractLatent as AbstractLatent
+    from .testing import check_generator as check_generator
     from .training import FitResult as FitResult
     from .training import fit as fit
 
 __all__ = [
+    "DDPM",
+    "M2",
+    "MADE",
+    "MAF",
+    "NICE",
+    "VAE",
+    "VQVAE",
     "AbstractBound",
     "AbstractDensity",
     "AbstractGenerator",
     "AbstractLatent",
+    "Autoencoder",
+    "BetaVAE",
     "Dataset",
     "Events",
     "FitResult",
+    "FlowMatching",
+    "GatedPixelCNN",
+    "MaskedAutoencoder",
+    "RealNVP",
+    "SplineFlow",
+    "Transformer",
+    "check_generator",
+    "dataset_named",
     "fit",
 ]
 
@@ -35,9 +69,26 @@ __getattr__, __dir__ = export_lazily(
         "AbstractDensity": ".generator",
         "AbstractGenerator": ".generator",
         "AbstractLatent": ".generator",
+        "Autoencoder": ".autoencoders.autoencoder",
+        "BetaVAE": ".autoencoders.beta_vae",
+        "DDPM": ".diffusion.ddpm",
         "Dataset": ".data.dataset",
         "Events": ".data.dataset",
         "FitResult": ".training",
+        "FlowMatching": ".flows.flow_matching",
+        "GatedPixelCNN": ".autoregressive.gated_pixelcnn",
+        "M2": ".autoencoders.m2",
+        "MADE": ".autoregressive.made",
+        "MAF": ".flows.maf",
+        "MaskedAutoencoder": ".autoencoders.masked_autoencoder",
+        "NICE": ".flows.nice",
+        "RealNVP": ".flows.real_nvp",
+        "SplineFlow": ".flows.spline_flow",
+        "Transformer": ".autoregressive.transformer",
+        "VAE": ".autoencoders.vae",
+        "VQVAE": ".autoencoders.vq_vae",
+        "check_generator": ".testing",
+        "dataset_named": ".data.catalogue",
         "fit": ".training",
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -72,7 +73,8 @@ class CodecLeaf:
     def parts(self, start: int) -> Iterator[CodecPart]:
         """What the entries of a vector are, from a place on."""
         if self.kind != "category":
-            yield CodecPart(self._name, self.kind, start, start + self.size)
+            if self.size:
+                yield CodecPart(self._name, self.kind, start, start + self.size)
             return
         many = isinstance(self._space, spaces.MultiDiscrete)
         for i, num in enumerate(self._categories.tolist()):
@@ -103,17 +105,17 @@ class CodecLeaf:
     def one_hot(self, rows: Int64[Tensor, "batch size"]) -> Int64[Tensor, "batch width"]:
         """(N, width) of (N, size) categories."""
         columns = zip(rows.unbind(1), self._categories.tolist(), strict=True)
-        return torch.cat([functional.one_hot(column, num) for column, num in columns], dim=1)
+        found = [functional.one_hot(column, num) for column, num in columns]
+        return torch.cat([rows[:, :0], *found], dim=1)
 
     def values(self, rows: Shaped[Tensor, "batch width"]) -> Array:
         """(N, *shape) values of the space, of (N, width) numbers on its own scale."""
         if self.kind == "category":
             ends = np.cumsum(self._categories).tolist()
-            starts = [0, *ends[:-1]]
-            chosen = [
-                rows[:, start:end].argmax(dim=1) for start, end in zip(starts, ends, strict=True)
-            ]
-            found: Array = torch.stack(chosen, dim=1).cpu().numpy() + self._starts
+            found: Array = np.empty((len(rows), self.size), dtype=np.int64)
+            for i, (start, end) in enumerate(pairwise([0, *ends])):
+                found[:, i] = rows[:, start:end].argmax(dim=1).cpu().numpy()
+            found += self._starts
         elif self.kind == "bits":
             found = (rows > 0.5).cpu().numpy()
         else:

@@ -230,7 +230,8 @@ def check_context(
         f"loss: expected every number of the context to matter, got no effect of "
         f"{silent.nonzero().tolist()[:5]}",
     )
-    one, other = (generator.sample(2, c, rng=_rng(x, seed)) for c in (context, context.flip(0)))
+    # many, for those of small discrete events may agree by chance
+    one, other = (generator.sample(64, c, rng=_rng(x, seed)) for c in (context, context.flip(0)))
     _require(not torch.equal(one, other), "sample: expected others from another context")
 
 

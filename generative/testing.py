@@ -336,6 +336,9 @@ def _refuses(call: Callable[[], object], method: str, what: str) -> None:
         call()
     except ValueError:
         return
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise AssertionError(f"{method}: expected a ValueError for {what}, got {told}") from error
     raise AssertionError(f"{method}: expected a ValueError for {what}, got none")
 
 

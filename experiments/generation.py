@@ -20,6 +20,7 @@ from ..generative.data.dataset import Dataset
 from ..generative.family import AbstractFamily
 from ..generative.fit_checkpoint import updates_in
 from ..generative.fit_settings import FitSettings
+from ..generative.trainable import AbstractTwoStage
 from ..generative.training import FitResult, fit
 from .folder_lock import folder_lock
 from .generation_data import data_for
@@ -38,7 +39,7 @@ class GenerationResult:
     Attributes:
         record: The folder.
         generator: Trained.
-        fit: How training went; None where it had ended before.
+        fit: How training went; of two stages, the first.
     """
 
     record: GenerationRecord
@@ -171,6 +172,15 @@ def _train(
                 progress_bar=progress_bar,
                 **record.settings.fit,
             )
+            if isinstance(generator, AbstractTwoStage):
+                generator.fit_second(
+                    data,
+                    seed=seed,
+                    checkpoint=record.second_checkpoint,
+                    checkpoint_interval=checkpoint_interval,
+                    progress_bar=progress_bar,
+                    **record.settings.fit,
+                )
         except KeyboardInterrupt:
             record.set_status("interrupted", _updates(record.checkpoint))
             raise

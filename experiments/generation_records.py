@@ -112,6 +112,11 @@ class GenerationRecord:
         return self.folder / "checkpoint" / "fit.safetensors"
 
     @property
+    def second_checkpoint(self) -> Path:
+        """Of the second stage of training, where there is one."""
+        return self.folder / "checkpoint" / "fit-second.safetensors"
+
+    @property
     def generator_file(self) -> Path:
         """The trained generator; it exists in the end."""
         return self.folder / "checkpoint" / "generator.safetensors"

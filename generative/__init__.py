@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from .autoregressive.gated_pixelcnn import GatedPixelCNN as GatedPixelCNN
     from .autoregressive.made import MADE as MADE
     from .autoregressive.transformer import Transformer as Transformer
+    from .codec import Codec as Codec
     from .data.catalogue import dataset_named as dataset_named
     from .data.dataset import Dataset as Dataset
     from .data.dataset import Events as Events
+    from .data.environments import frames as frames
+    from .data.environments import transitions as transitions
     from .diffusion.ddpm import DDPM as DDPM
     from .flows.flow_matching import FlowMatching as FlowMatching
     from .flows.maf import MAF as MAF
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from .generator import AbstractDensity as AbstractDensity
     from .generator import AbstractGenerator as AbstractGenerator
     from .generator import AbstractLatent as AbstractLatent
+    from .metrics.likelihood import negative_log_likelihood as negative_log_likelihood
+    from .normalisers import Normaliser as Normaliser
     from .testing import check_generator as check_generator
     from .training import FitResult as FitResult
     from .training import fit as fit
@@ -48,18 +53,23 @@ __all__ = [
     "AbstractLatent",
     "Autoencoder",
     "BetaVAE",
+    "Codec",
     "Dataset",
     "Events",
     "FitResult",
     "FlowMatching",
     "GatedPixelCNN",
     "MaskedAutoencoder",
+    "Normaliser",
     "RealNVP",
     "SplineFlow",
     "Transformer",
     "check_generator",
     "dataset_named",
     "fit",
+    "frames",
+    "negative_log_likelihood",
+    "transitions",
 ]
 
 __getattr__, __dir__ = export_lazily(
@@ -71,6 +81,7 @@ __getattr__, __dir__ = export_lazily(
         "AbstractLatent": ".generator",
         "Autoencoder": ".autoencoders.autoencoder",
         "BetaVAE": ".autoencoders.beta_vae",
+        "Codec": ".codec",
         "DDPM": ".diffusion.ddpm",
         "Dataset": ".data.dataset",
         "Events": ".data.dataset",
@@ -82,6 +93,7 @@ __getattr__, __dir__ = export_lazily(
         "MAF": ".flows.maf",
         "MaskedAutoencoder": ".autoencoders.masked_autoencoder",
         "NICE": ".flows.nice",
+        "Normaliser": ".normalisers",
         "RealNVP": ".flows.real_nvp",
         "SplineFlow": ".flows.spline_flow",
         "Transformer": ".autoregressive.transformer",
@@ -90,5 +102,8 @@ __getattr__, __dir__ = export_lazily(
         "check_generator": ".testing",
         "dataset_named": ".data.catalogue",
         "fit": ".training",
+        "frames": ".data.environments",
+        "negative_log_likelihood": ".metrics.likelihood",
+        "transitions": ".data.environments",
     },
 )

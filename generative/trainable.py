@@ -8,11 +8,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AbstractAdjusted", "AbstractInitialised", "AbstractPhased", "Loss", "Phase"]
+if TYPE_CHECKING:
+    from .data.dataset import Dataset
+
+__all__ = [
+    "AbstractAdjusted",
+    "AbstractInitialised",
+    "AbstractPhased",
+    "AbstractTwoStage",
+    "Loss",
+    "Phase",
+]
 
 Loss = Callable[[Tensor, Tensor | None, torch.Generator | None], Tensor]
 """(B,) losses of (B, *event) events, given (B, *context) or None, with noise from a generator."""
@@ -67,3 +78,17 @@ class AbstractAdjusted(ABC):
     @abstractmethod
     def adjust(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> None:
         """Move them; called after every update, with its batch. They belong in buffers."""
+
+
+class AbstractTwoStage(ABC):
+    """A generator of which one part learns what another part, trained before, makes of data."""
+
+    @abstractmethod
+    def fit_second(self, data: Dataset, *, seed: int, **arguments: Any) -> Any:
+        """Train the second part, once `fit` has trained the first.
+
+        Args:
+            data: What the first was trained on.
+            seed: Of the batches and all noise.
+            arguments: Of `fit`: settings, a watcher, a checkpoint.
+        """

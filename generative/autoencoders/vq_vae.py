@@ -42,7 +42,7 @@ from ..family import AbstractFamily
 from ..generator import AbstractBound, AbstractDensity, AbstractLatent
 from ..networks.coders import CoderSettings, NetworkName
 from ..networks.mlp import Activation
-from ..trainable import AbstractAdjusted, AbstractInitialised
+from ..trainable import AbstractAdjusted, AbstractInitialised, AbstractTwoStage
 from ..training import FitResult, fit
 from .codebook import Codebook, straight_through
 from .grid_coders import GridDecoder, GridEncoder, grid_shape
@@ -118,7 +118,14 @@ class VQVAEConfig:
         check_fields(self, _RANGES, _CHOICES)
 
 
-class VQVAE(AbstractFamily, AbstractBound, AbstractLatent, AbstractInitialised, AbstractAdjusted):
+class VQVAE(
+    AbstractFamily,
+    AbstractBound,
+    AbstractLatent,
+    AbstractInitialised,
+    AbstractAdjusted,
+    AbstractTwoStage,
+):
     """Vector-quantised variational autoencoder (van den Oord et al. 2017).
 
     Latents are codes, integers from 0 to K - 1: a map (1, h, w) of them where convolutions make
@@ -254,6 +261,10 @@ class VQVAE(AbstractFamily, AbstractBound, AbstractLatent, AbstractInitialised, 
         codes = self.encode(x, context)
         given_codes = self.likelihood.log_prob(self._decoded(codes, context), x)
         return given_codes + self.prior.log_prob(codes, context)
+
+    def fit_second(self, data: Dataset, *, seed: int, **arguments: Any) -> FitResult:
+        """Fit the prior (see `fit_prior`)."""
+        return fit_prior(self, data, seed=seed, **arguments)
 
     def _sample(
         self,

@@ -154,6 +154,7 @@ def test_agents_that_learnt_without_are_handed_none(agent_type):
     assert seen and not any("action_mask" in options for options in seen)
 
 
+@pytest.mark.slow
 def test_what_is_recorded_and_watched_is_played_under_masks(learnt, tmp_path):
     result = train(
         "dqn", CORRIDOR, total_timesteps=1_000, evaluate_every=1_000, evaluation_episodes=3,

@@ -57,6 +57,7 @@ def few_games(monkeypatch):
     monkeypatch.setattr("gymagine.experiments.references._CONTROL_EPISODES", 2)
 
 
+@pytest.mark.slow
 def test_a_run_by_preset_goes_on_is_evaluated_and_watched_alike(
     tmp_path, capsys, made, without_shape_checks
 ):
@@ -89,6 +90,7 @@ def test_a_run_by_preset_goes_on_is_evaluated_and_watched_alike(
     assert evaluate(record, num_episodes=1, max_steps=20).environment == EVALUATION
 
 
+@pytest.mark.slow
 def test_copies_that_learn_have_the_same_wrappers(tmp_path, without_shape_checks):
     words = ["train", "a2c", "ALE/Breakout-v5", "--presets", "--num-envs", "2", "--steps", "40"]
     assert main([*words, *SHORT, "--folder", str(tmp_path)]) == 0
@@ -108,6 +110,7 @@ def test_a_population_learns_and_is_evaluated_alike(tmp_path, made, without_shap
     assert all(clips(result.agent.env) for result in results)
 
 
+@pytest.mark.slow
 def test_all_agents_of_a_comparison_get_the_wrappers(
     tmp_path, made, few_games, without_shape_checks
 ):

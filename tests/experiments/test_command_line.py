@@ -284,6 +284,7 @@ def test_seeds_of_a_deep_agent_train_together_and_go_on_together(capsys, tmp_pat
         assert {member.num_timesteps for member in population.members} == {int(steps)}
 
 
+@pytest.mark.slow
 def test_seeds_of_other_agents_train_one_after_the_other(capsys, tmp_path):
     words = [*LAKE, "--steps", "200", "--seeds", "2", "--no-progress-bar"]
     assert main([*words, "--folder", str(tmp_path)]) == 0
@@ -372,6 +373,7 @@ def test_progress_shows_rate_and_time_left(capsys, tmp_path):
     assert "q-learning on FrozenLake-v1" in shown and "100%" in shown and "left" in shown
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_130_and_says_how_to_go_on(tmp_path):
     command = [sys.executable, "-m", "gymagine", "train", "q-learning", "FrozenLake-v1"]
     command += ["--simulator", "stepped", "--steps", "100000000", "--folder", str(tmp_path)]

@@ -92,6 +92,7 @@ def test_discounted_comparisons_have_discounted_references(tmp_path):
     assert comparison.runs[0].final_return == pytest.approx(0.9**5)
 
 
+@pytest.mark.slow
 def test_curves_and_files(tmp_path):
     agents = ["q-learning", "value-iteration", "sb3:a2c"]
     comparison = compare("FrozenLake-v1", agents, folder=tmp_path, name="mine", **QUICK)

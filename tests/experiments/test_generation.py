@@ -39,6 +39,7 @@ def test_a_record(tmp_path):
     torch.testing.assert_close(loaded.log_prob(x), result.generator.log_prob(x))
 
 
+@pytest.mark.slow
 def test_seeds():
     found = [
         generate("nice", "moons", seed=seed, folder=folder, **FEW).generator

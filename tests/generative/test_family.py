@@ -83,9 +83,7 @@ def test_foreign_files(tmp_path):
     with pytest.raises(FileNotFoundError):
         Linear.load(path)
     Linear((2,)).save(path)
-    with pytest.raises(
-        ValueError, match=r"expected a generator of family other, got .*linear"
-    ):
+    with pytest.raises(ValueError, match=r"expected a generator of family other, got .*linear"):
         Other.load(path)
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ValueError, match="damaged"):

@@ -199,6 +199,7 @@ def small_memory(**settings):
     return ReplayMemory(leaves, settings.pop("capacity"), num_actions=3, **settings)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     members=st.integers(1, 3),

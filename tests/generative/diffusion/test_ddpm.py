@@ -28,7 +28,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOW = ("pictures", "sequences", "clipped")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES],
+)
 def test_the_laws(name):
     event, context, settings = CASES[name]
     torch.manual_seed(0)
@@ -108,6 +114,7 @@ def test_guidance_of_minus_one_knows_no_context():
     torch.testing.assert_close(*drawn, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_known_entries_are_kept_and_the_rest_fits():
     """Of a correlated Gaussian the unknown entry is drawn around its conditional mean."""
     rng = torch.Generator().manual_seed(0)

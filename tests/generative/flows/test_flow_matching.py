@@ -129,6 +129,7 @@ def test_samples_of_a_linear_field_have_its_covariance():
     torch.testing.assert_close(torch.cov(drawn.T), expected, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.slow
 def test_steps_and_trace_agree_as_steps_get_short():
     x = numbers(5, 2)
     gaps = []
@@ -138,6 +139,7 @@ def test_steps_and_trace_agree_as_steps_get_short():
     assert gaps[0] > 10 * gaps[1] > 100 * gaps[2] > 0
 
 
+@pytest.mark.slow
 def test_random_probes_estimate_the_density_by_trace():
     flow, x = flow_of((3,), context_shape=(2,)), numbers(4, 3)
     context = numbers(4, 2, seed=1)

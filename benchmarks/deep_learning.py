@@ -390,6 +390,45 @@ def switches_lines(stored):
             )
         yield f"| {label} | " + " | ".join(cells) + " |"
     yield ""
+    for name in SWITCHES:
+        yield f"- {label_of(name)}: {verdict(stored, label_of(name))}."
+    yield ""
+
+
+def verdict(stored, label):
+    """In words: where a switch is better than plain DQN, and where it is worse."""
+    found = {
+        "better": [],
+        "better, but within chance": [],
+        "worse": [],
+        "worse, within chance": [],
+    }
+    for task in TASKS:
+        rows = stored.get(task.name, {})
+        if not task.switches or label not in rows or "dqn" not in rows:
+            continue
+        comparison = joined(task, list(rows.values()))
+        others = [x for x in rows if x.startswith(("dqn, ", "rainbow", "sb3:dqn"))]
+        told = against(comparison, task, "dqn", others)
+        gains = {
+            kind: kind(comparison, task, label).mean() - kind(comparison, task, "dqn").mean()
+            for kind in told
+        }
+        sure = [kind for kind, ps in told.items() if ps.get(label, 1.0) <= 0.05]
+        if sure:
+            word = "better" if gains[sure[0]] > 0 else "worse"
+            what = " and ".join(sorted(MEASURES[kind.__name__] for kind in sure))
+            found[word].append(f"{task.environment} ({what})")
+        else:
+            up = gains[final_returns] >= 0
+            found["better, but within chance" if up else "worse, within chance"].append(
+                task.environment
+            )
+    parts = [f"{word} on {', '.join(tasks)}" for word, tasks in found.items() if tasks]
+    return "; ".join(parts) or "not made yet"
+
+
+MEASURES = {"final_returns": "final return", "curve_means": "mean of the curve"}
 
 
 def difference(comparison, task, label, kind, p_values):

@@ -40,7 +40,7 @@ def test_the_python_example_runs(capsys):
 def test_the_deep_example_runs(tmp_path, monkeypatch):
     onnxruntime = pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
-    _, example = blocks("python")
+    example = blocks("python")[1]
     found = {}
     exec(compile(example, "README.md", "exec"), found)
     members = found["population"].members
@@ -58,6 +58,17 @@ def test_the_deep_example_runs(tmp_path, monkeypatch):
     (actions,) = session.run(None, {"observation": observations})
     wanted, _ = members[0].predict(observations, deterministic=True)
     assert (actions == wanted).all()
+
+
+@pytest.mark.slow
+def test_the_generative_example_runs():
+    example = blocks("python")[2]
+    found = {}
+    exec(compile(example, "README.md", "exec"), found)
+    assert found["flow"].sample(5).shape == (5, 2)
+    log_prob = found["flow"].log_prob(found["moons"].test.x).mean()
+    assert float(log_prob) > -1.9  # a full Gaussian's
+    assert len(blocks("python")) == 3
 
 
 @pytest.mark.parametrize("command", COMMANDS)

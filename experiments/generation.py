@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..configuration import build_config, config_to_json
+from ..generative.arithmetic import acting_arithmetic
 from ..generative.data.dataset import Dataset
 from ..generative.family import AbstractFamily
 from ..generative.fit_checkpoint import updates_in
@@ -188,7 +189,8 @@ def _train(
             record.set_status("failed", _updates(record.checkpoint), str(error))
             raise
     generator.save(record.generator_file)
-    write_pictures(generator, data, record.folder, seed)
+    with acting_arithmetic(record.settings.fit["num_threads"]):
+        write_pictures(generator, data, record.folder, seed)
     record.set_status("finished", result.num_updates)
     return GenerationResult(record, generator, result)
 

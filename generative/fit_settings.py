@@ -72,8 +72,9 @@ class FitSettings:
     """Let PyTorch compute in bfloat16 where it holds that to be safe."""
     compile: bool = False
     """Compile the loss and its gradient: half a minute at first."""
-    num_threads: int | None = None
-    """Of torch; None leaves them. One is best for small networks (see `arithmetic`)."""
+    num_threads: int | None = 1
+    """Of torch; None leaves them, which large convolutions gain from. With a second one a small
+    network is no faster, and many times slower while another program uses the core."""
     device: str = "auto"
     """Where to train: ``cpu``, ``cuda``, ``cuda:1`` and so on; ``auto`` takes CUDA if there is."""
 

@@ -54,6 +54,7 @@ def test_frames_are_those_of_the_emulator():
         assert np.array_equal(seen, np.stack(frames[-4:]))
 
 
+@pytest.mark.slow
 def test_games_begin_with_up_to_thirty_idle_frames():
     env = preprocess_atari(game())
     lengths = set()

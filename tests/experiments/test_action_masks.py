@@ -262,6 +262,7 @@ def test_exact_returns_of_networks_are_those_under_masks():
     assert masks[np.arange(500), actions].all() and not masks[np.arange(500), plain].all()
 
 
+@pytest.mark.slow
 def test_exact_returns_of_tables_are_those_that_playing_finds():
     """States that were never visited have masks too, which the table does not know."""
     agent = QLearning("Taxi-v4", seed=0, action_masks="always").learn(30_000)

@@ -123,6 +123,7 @@ def test_environments_whose_model_is_unknown_are_sampled(tmp_path):
         assert not run.exact and run.final_episodes == 7
 
 
+@pytest.mark.slow
 def test_a_rerun_reuses_what_is_finished(tmp_path, executed):
     first = compare("FrozenLake-v1", ["q-learning", "sarsa"], folder=tmp_path, **QUICK)
     assert sorted(executed) == [("q-learning", 0), ("q-learning", 1), ("sarsa", 0), ("sarsa", 1)]

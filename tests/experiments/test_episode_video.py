@@ -91,6 +91,7 @@ def test_no_pictures_are_no_film():
         cut_film([], rate=10.0)
 
 
+@pytest.mark.slow
 def test_the_film_is_the_episode_and_changes_nothing(tmp_path):
     plain = train("q-learning", LAKE, folder=tmp_path / "plain", **SMALL).record
     record = train("q-learning", LAKE, folder=tmp_path / "filmed", video=True, **SMALL).record

@@ -23,6 +23,7 @@ def test_a_gif_of_the_environment(tmp_path):
         assert picture.info["duration"] == 250  # FrozenLake draws four a second
 
 
+@pytest.mark.slow
 def test_our_grids_show_values_and_policy(tmp_path):
     record = trained(tmp_path, "gymagine/Cliff-v0")
     film = tmp_path / "cliff.gif"

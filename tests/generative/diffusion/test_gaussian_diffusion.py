@@ -87,6 +87,7 @@ def exact_denoiser(shares):
     return denoise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_an_exact_denoiser_gives_back_the_data(eta):
     """Variance by the recursion of a linear map, so that no sample is drawn."""

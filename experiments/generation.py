@@ -24,7 +24,7 @@ from ..generative.fit_settings import FitSettings
 from ..generative.trainable import AbstractTwoStage
 from ..generative.training import FitResult, fit
 from .folder_lock import folder_lock
-from .generation_data import data_for
+from .generation_data import check_likelihood, data_for, likelihood_for
 from .generation_records import GenerationRecord, GenerationSettings
 from .generation_watching import GenerationWatcher, write_pictures
 from .generator_catalogue import generator_class
@@ -83,7 +83,9 @@ def generate(
     """
     found = data_for(family, data, form=form, conditional=conditional)
     given = build_config(FitSettings, settings, "fit")
-    generator = _new_generator(family, found, seed, hyperparameters or {})
+    chosen = likelihood_for(family, found) | dict(hyperparameters or {})
+    generator = _new_generator(family, found, seed, chosen)
+    check_likelihood(generator, found)
     described = GenerationSettings(
         family=family,
         data=data,

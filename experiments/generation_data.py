@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from ..generative.data.catalogue import DATASETS, dataset_named
 from ..generative.data.dataset import Dataset
-from .generator_catalogue import find_generator
+from ..generative.data.preparation import AbstractPreparation
+from ..generative.generator import AbstractGenerator
+from .generator_catalogue import find_generator, generator_class
 
-__all__ = ["Flattened", "data_for", "has_forms"]
+__all__ = [
+    "Flattened",
+    "check_likelihood",
+    "data_for",
+    "has_forms",
+    "likelihood_for",
+    "preparation_of",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,49 @@ class Flattened:
     def __call__(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """(B, D) prepared events."""
         return (x if self.prepare is None else self.prepare(x, rng)).flatten(1)
+
+
+def likelihood_for(family: str, data: Dataset) -> dict[str, Any]:
+    """The hyper-parameters by which a family has a likelihood of such data.
+
+    Args:
+        family: Its name.
+        data: As `data_for` gives them.
+    """
+    fields = {field.name for field in dataclasses.fields(generator_class(family).Config)}
+    preparation = preparation_of(data)
+    kinds = {"decoder": "gaussian", "conditional": "gaussian-mixture"}
+    found: dict[str, Any] = {}
+    if preparation is not None and preparation.support.is_discrete:
+        is_binary = isinstance(preparation.support, type(constraints.boolean))
+        kinds = dict.fromkeys(kinds, "bernoulli" if is_binary else "categorical")
+        if not is_binary and "num_levels" in fields:
+            found["num_levels"] = preparation.num_levels
+    return found | {name: kind for name, kind in kinds.items() if name in fields}
+
+
+def check_likelihood(generator: AbstractGenerator, data: Dataset) -> None:
+    """Make sure that a generator's events are what the data are.
+
+    A density of zeros and ones, for one, grows without bound and means nothing.
+
+    Raises:
+        ValueError: They are not.
+    """
+    preparation = preparation_of(data)
+    if preparation is None or preparation.support.is_discrete == generator.support.is_discrete:
+        return
+    raise ValueError(
+        f"expected a likelihood of events in {preparation.support}, as those of {data.name} are "
+        f"in this form, got a {type(generator).__name__} of {generator.support}: choose another "
+        "form, or another decoder or conditional"
+    )
+
+
+def preparation_of(data: Dataset) -> AbstractPreparation | None:
+    """What makes batches of stored levels, flattened or not; None for data that are no pictures."""
+    prepare = data.prepare.prepare if isinstance(data.prepare, Flattened) else data.prepare
+    return prepare if isinstance(prepare, AbstractPreparation) else None
 
 
 def has_forms(data: str) -> bool:

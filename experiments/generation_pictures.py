@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..generative.data.dataset import Dataset
-from ..generative.data.preparation import AbstractPreparation
 from ..storage import write_whole
+from .generation_data import preparation_of
 
 __all__ = ["Picture", "drawn_events", "picture_grid", "write_picture"]
 
@@ -96,8 +96,9 @@ def write_picture(path: Path, picture: Picture) -> Path:
 
 
 def _grey(x: Tensor, data: Dataset) -> Tensor:
-    if isinstance(data.prepare, AbstractPreparation):
-        return data.prepare.grey(x)
+    prepare = preparation_of(data)
+    if prepare is not None:
+        return prepare.grey(x)
     return x.to(torch.get_default_dtype())
 
 

@@ -94,6 +94,31 @@ def test_data_suit_the_family(family, shape, kind):
     assert data.train.context.shape[1:] == (10,)
 
 
+@pytest.mark.parametrize(
+    ("family", "form", "support"),
+    [
+        ("vae", "thresholded", "Boolean"),
+        ("vae", "levels", "IntegerInterval"),
+        ("vae", "centred", "Real"),
+        ("made", "redrawn", "Boolean"),
+        ("made", "dequantised", "Real"),
+        ("transformer", "levels", "IntegerInterval"),
+    ],
+)
+def test_likelihoods_suit_the_form(family, form, support, tmp_path):
+    pytest.importorskip("sklearn")
+    found = generate(family, "digits", form=form, folder=tmp_path, num_updates=1, batch_size=2)
+    assert str(found.generator.support).startswith(support)
+    with pytest.raises(ValueError, match="expected a likelihood of events in Boolean"):
+        generate(
+            "vae",
+            "digits",
+            form="thresholded",
+            hyperparameters={"decoder": "gaussian"},
+            folder=tmp_path,
+        )
+
+
 def test_grids():
     pictures = torch.zeros(3, 1, 2, 2)
     pictures[1] = 1.0

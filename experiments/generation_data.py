@@ -80,7 +80,7 @@ def check_likelihood(generator: AbstractGenerator, data: Dataset) -> None:
 
 
 def preparation_of(data: Dataset) -> AbstractPreparation | None:
-    """What makes batches of stored levels, flattened or not; None for data that are no pictures."""
+    """What makes batches of pictures, flattened or not; None for data that are none."""
     prepare = data.prepare.prepare if isinstance(data.prepare, Flattened) else data.prepare
     return prepare if isinstance(prepare, AbstractPreparation) else None
 

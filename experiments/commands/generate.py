@@ -40,7 +40,7 @@ class Options:
             "drawn-once or redrawn; None is the family's usual one.",
         ),
     ] = None
-    conditional: Annotated[bool, tyro.conf.arg(help="Take the classes as context.")] = False
+    classes: Annotated[bool, tyro.conf.arg(help="Take the classes as context.")] = False
     checkpoint_every: Annotated[int, tyro.conf.arg(help="Updates between checkpoints.")] = 500
     folder: Folder = Path("runs")
     console: Annotated[bool, tyro.conf.arg(help="Print the logger's tables.")] = False
@@ -84,7 +84,7 @@ def _generate(family: str, arguments: Sequence[str]) -> int:
         options.data,
         seed=options.seed,
         form=options.form,
-        conditional=options.conditional,
+        conditional=options.classes,
         hyperparameters=changed_fields(options.hyperparameters),
         folder=options.folder,
         checkpoint_interval=options.checkpoint_every,

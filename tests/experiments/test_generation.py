@@ -1,5 +1,7 @@
 """Generators by name: records that go on, pictures, and one line for every mistake."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -15,8 +17,13 @@ FEW = {"num_updates": 6, "batch_size": 32, "log_interval": 2, "evaluation_interv
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_names(name):
+def test_names(name, capsys):
+    config = generator_class(name).Config
     assert generator_class(name).name == name
+    assert main(["generate", name, "--help"]) == 0
+    said = capsys.readouterr().out
+    for field in dataclasses.fields(config):
+        assert f"--{field.name.replace('_', '-')}" in said or f"--no-{field.name}" in said
 
 
 def test_a_record(tmp_path):
@@ -155,7 +162,7 @@ def test_commands(tmp_path, capsys):
         (["generate", "nise", "moons"], "unknown generator 'nise'; did you mean nice?"),
         (["generate", "nice", "moon"], "did you mean moons?"),
         (["generate", "nice", "moons", "--form", "levels"], "expected no form, of which moons"),
-        (["generate", "nice", "moons", "--conditional"], "expected data with classes"),
+        (["generate", "nice", "moons", "--classes"], "expected data with classes"),
         (["generate", "nice", "moons", "--num-updates", "0"], "expected num_updates"),
         (["generate", "nice", "digits", "--form", "levels"], "expected a form that nice takes"),
         (["sample", "nowhere"], "expected the run of a generator at nowhere, found none"),

@@ -58,7 +58,7 @@ _RANGES = {
     "hidden_sizes": (1, math.inf, True),
     "channels": (1, math.inf, True),
     "noise_level": (0.0, math.inf, False),
-    "average_decay": (0.0, 1.0, True),
+    "running_decay": (0.0, 1.0, True),
 }
 _CHOICES = {
     "network": get_args(NetworkName),
@@ -91,7 +91,7 @@ class AutoencoderConfig:
     entries by 0, or ``salt-and-pepper``, which replaces entries by 0 or 1."""
     noise_level: float = 0.25
     """Standard deviation of Gaussian noise; else the probability that an entry is replaced."""
-    average_decay: float = 0.99
+    running_decay: float = 0.99
     """Of the running mean and covariance of the latents, over updates."""
 
     def __post_init__(self) -> None:
@@ -251,7 +251,7 @@ class Autoencoder(AbstractFamily, AbstractLatent, AbstractAdjusted):
             # the first batch counts in full, and later ones by their share of an average since
             decay = torch.minimum(
                 self.num_adjusted / (self.num_adjusted + 1),
-                torch.full_like(self.num_adjusted, self.config.average_decay, dtype=z.dtype),
+                torch.full_like(self.num_adjusted, self.config.running_decay, dtype=z.dtype),
             )
             products = average_numbers(z.T @ z / len(z))
             self.latent_mean.lerp_(average_numbers(z.mean(dim=0)), 1 - decay)

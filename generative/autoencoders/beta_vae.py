@@ -73,7 +73,7 @@ class BetaVAEConfig(AbstractVariationalConfig):
     minus a log-density and may be below 0."""
     multiplier_step: float = 1e-2
     """Eta, by which the multiplier moves for every nat beyond the limit."""
-    average_decay: float = 0.9
+    running_decay: float = 0.9
     """Of the running mean that is held against the limit."""
 
     @classmethod
@@ -143,7 +143,7 @@ class BetaVAE(AbstractVariational, AbstractAdjusted):
             return
         with torch.no_grad():
             value = average_numbers(self._limited(x, context, rng).mean())
-            decay = config.average_decay * (self.num_adjusted > 0)  # the first one is the mean
+            decay = config.running_decay * (self.num_adjusted > 0)  # the first one is the mean
             self.running_mean.copy_(decay * self.running_mean + (1 - decay) * value)
             excess = self.running_mean - config.limit
             if config.rule == "geco":

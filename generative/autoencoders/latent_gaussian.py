@@ -57,7 +57,7 @@ _RANGES = {
     "beta": (0.0, math.inf, True),
     "limit": (-math.inf, math.inf, False),
     "multiplier_step": (0.0, math.inf, False),
-    "average_decay": (0.0, 1.0, True),
+    "running_decay": (0.0, 1.0, True),
     "classification_weight": (0.0, math.inf, True),
 }
 _CHOICES = {

@@ -98,7 +98,7 @@ def test_samples_are_normal_on_the_principal_plane():
 
 
 def test_moments_are_those_of_all_batches_and_then_run():
-    autoencoder = linear(3, average_decay=0.75)
+    autoencoder = linear(3, running_decay=0.75)
     batches = [correlated(50, seed=seed)[0] for seed in range(8)]
     for x in batches:
         autoencoder.adjust(x, None, None)

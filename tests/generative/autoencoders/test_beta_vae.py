@@ -101,7 +101,7 @@ def constant(rule, **hyperparameters):
 
 def test_steps_of_the_multiplier_by_hand():
     x = torch.zeros(7, 3, dtype=torch.float64)
-    vae = constant("constraint", limit=4.0, beta=1.0, multiplier_step=0.1, average_decay=0.5)
+    vae = constant("constraint", limit=4.0, beta=1.0, multiplier_step=0.1, running_decay=0.5)
     vae.adjust(x, None, None)
     assert vae.beta.item() == pytest.approx(1.05)
     with torch.no_grad():

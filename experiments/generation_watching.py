@@ -77,7 +77,10 @@ def pictures_of(generator: AbstractGenerator, data: Dataset, seed: int) -> dict[
     found = {"samples": samples(generator, data, seed=seed)}
     if isinstance(generator, AbstractLatent):
         found["reconstructions"] = reconstructions(generator, data)
-        if _has_real_latents(generator, data):
+        x, context = _real_events(generator, data, 1)
+        with torch.no_grad():
+            latent = generator.encode(x, context)
+        if latent.is_floating_point():  # between two codes there is nothing
             found["interpolations"] = interpolations(generator, data)
     return found
 
@@ -102,7 +105,7 @@ def samples(
     if generator.context_shape is None:
         num = num or (_NUM_SAMPLES if len(shape) == 3 else _NUM_POINTS)
         drawn = generator.sample(num, temperature=temperature, rng=rng)
-        return drawn_events(drawn, data, reference=_some(data, num))
+        return drawn_events(drawn, data, reference=_real_events(generator, data, num)[0])
     contexts = torch.eye(generator.context_shape[0]).to(generator.example)
     num = num or 8
     drawn = generator.sample(num, contexts, temperature=temperature, rng=rng).transpose(0, 1)
@@ -111,10 +114,8 @@ def samples(
 
 def reconstructions(generator: AbstractGenerator, data: Dataset) -> Picture:
     """Real events and, below them, what comes back from their latents."""
-    events = (data.test or data.held_out or data.train).take(slice(0, _NUM_PAIRS * 2))
     assert isinstance(generator, AbstractLatent), "only those have any"
-    x = data.prepared(events.x).to(generator.example.device)
-    context = None if events.context is None else events.context.to(generator.example)
+    x, context = _real_events(generator, data, 2 * _NUM_PAIRS)
     with torch.no_grad():
         back = generator.decode(generator.encode(x, context), context)
     if data.train.x.dim() != 4:
@@ -124,10 +125,8 @@ def reconstructions(generator: AbstractGenerator, data: Dataset) -> Picture:
 
 def interpolations(generator: AbstractGenerator, data: Dataset) -> Picture:
     """Straight lines between the latents of pairs of real events, a row of each."""
-    events = (data.test or data.held_out or data.train).take(slice(0, 2 * _NUM_PAIRS))
     assert isinstance(generator, AbstractLatent), "only those have any"
-    x = data.prepared(events.x).to(generator.example.device)
-    context = None if events.context is None else events.context.to(generator.example)
+    x, context = _real_events(generator, data, 2 * _NUM_PAIRS)
     with torch.no_grad():
         z = generator.encode(x, context)
         first, last = z[0::2], z[1::2]
@@ -152,9 +151,7 @@ def completions(
             f"expected a generator that completes events, got {type(generator).__name__}, which "
             "does not"
         )
-    events = (data.test or data.held_out or data.train).take(slice(0, _NUM_PAIRS * 2))
-    x = data.prepared(events.x).to(generator.example.device)
-    context = None if events.context is None else events.context.to(generator.example)
+    x, context = _real_events(generator, data, 2 * _NUM_PAIRS)
     known = torch.zeros(len(x), generator.num_entries, dtype=torch.bool, device=x.device)
     known[:, : generator.num_entries // 2] = True
     known = known.view_as(x)
@@ -164,13 +161,10 @@ def completions(
     return drawn_events(torch.cat([x, told, drawn]), data, num_columns=len(x))
 
 
-def _has_real_latents(generator: AbstractLatent, data: Dataset) -> bool:
-    """Whether there is anything between two latents, which two codes have not."""
-    event = data.train.take(slice(0, 1))
-    with torch.no_grad():
-        return generator.encode(data.prepared(event.x), event.context).is_floating_point()
-
-
-def _some(data: Dataset, num: int) -> torch.Tensor:
+def _real_events(
+    generator: AbstractGenerator, data: Dataset, num: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The first events that were not learnt from, as the generator takes them, and contexts."""
     events = (data.test or data.held_out or data.train).take(slice(0, num))
-    return data.prepared(events.x)
+    x = data.prepared(events.x).to(generator.example.device)
+    return x, None if events.context is None else events.context.to(generator.example)

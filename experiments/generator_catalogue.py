@@ -30,7 +30,6 @@ class GeneratorEntry:
         summary: One line.
         forms: The forms of pictures that it takes, the usual one first.
         takes_vectors: Whether pictures and sequences are flattened for it.
-        settings: Of its training, where `fit`'s defaults do not suit it.
     """
 
     name: str

@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -186,7 +187,7 @@ class _Training:
         """Take over what a checkpoint holds, if there is one."""
         if not Path(path).exists():
             return
-        found = read_checkpoint(path, self._fingerprint())
+        found = read_checkpoint(path, self._fingerprint)
         restore_module(self.generator, found.part("generator"))
         for i, optimiser in enumerate(self._optimisers):
             restore_optimiser(optimiser, found.part(f"optimiser{i}"))
@@ -202,9 +203,11 @@ class _Training:
             parts[f"optimiser{i}"] = optimiser_arrays(optimiser)
         if self._average is not None:
             parts["average"] = module_arrays(self._average)
-        write_checkpoint(path, parts, self._progress, self._fingerprint())
+        write_checkpoint(path, parts, self._progress, self._fingerprint)
 
+    @cached_property
     def _fingerprint(self) -> dict[str, Any]:
+        """What a checkpoint is made with; the data are gone through once."""
         return {
             "generator": type(self.generator).__name__,
             "settings": config_to_json(self._settings),

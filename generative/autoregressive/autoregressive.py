@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-from ..conditionals import AbstractConditional
+from ..conditionals import AbstractConditional, conditional_named
 from ..family import AbstractFamily
 from ..generator import AbstractDensity
 
@@ -60,11 +61,34 @@ class AbstractAutoregressive(AbstractFamily, AbstractDensity):
 
     Implement ``_loss``, ``_log_prob`` and ``_complete``.
 
+    Args:
+        event_shape: Of one event.
+        context_shape: Of one context, or None.
+        config: A ``Config``, which says what the conditionals are.
+
     Attributes:
         conditional: What every entry's distribution is of, given the entries before it.
     """
 
     conditional: AbstractConditional
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        *,
+        context_shape: Sequence[int] | None,
+        config: Any,
+    ) -> None:
+        conditional = conditional_named(
+            config.conditional, num_levels=config.num_levels, num_components=config.num_components
+        )
+        super().__init__(
+            event_shape,
+            context_shape=context_shape,
+            support=conditional.support,
+            config=config,
+        )
+        self.conditional = conditional
 
     @abstractmethod
     def _complete(

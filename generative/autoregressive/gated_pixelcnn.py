@@ -46,7 +46,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ...configuration import build_config, check_fields
-from ..conditionals import ConditionalName, conditional_named
+from ..conditionals import ConditionalName
 from ..networks.masked import MaskedConv2d
 from .autoregressive import (
     AbstractAutoregressive,
@@ -143,18 +143,10 @@ class GatedPixelCNN(AbstractAutoregressive):
         **hyperparameters: object,
     ) -> None:
         config = build_config(GatedPixelCNNConfig, hyperparameters, type(self).__name__)
-        conditional = conditional_named(
-            config.conditional, num_levels=config.num_levels, num_components=config.num_components
-        )
         if len(event_shape) != 3:
             raise ValueError(f"expected pictures of shape (C, H, W), got {tuple(event_shape)}")
-        super().__init__(
-            event_shape,
-            context_shape=context_shape,
-            support=conditional.support,
-            config=config,
-        )
-        self.conditional = conditional
+        super().__init__(event_shape, context_shape=context_shape, config=config)
+        conditional = self.conditional
         channels = self.event_shape[0]
         least = min(config.num_features, config.num_head_features)
         if least < channels:

@@ -34,7 +34,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ...configuration import build_config, check_fields
-from ..conditionals import ConditionalName, conditional_named
+from ..conditionals import ConditionalName
 from ..networks.masked import EntryByEntry, MaskedMLP, drawn_order
 from .autoregressive import AbstractAutoregressive, KnownEntries, network_inputs
 
@@ -124,16 +124,8 @@ class MADE(AbstractAutoregressive):
         **hyperparameters: object,
     ) -> None:
         config = build_config(MADEConfig, hyperparameters, type(self).__name__)
-        conditional = conditional_named(
-            config.conditional, num_levels=config.num_levels, num_components=config.num_components
-        )
-        super().__init__(
-            event_shape,
-            context_shape=context_shape,
-            support=conditional.support,
-            config=config,
-        )
-        self.conditional = conditional
+        super().__init__(event_shape, context_shape=context_shape, config=config)
+        conditional = self.conditional
         size = self.num_entries
         rng = np.random.default_rng(config.mask_seed)
         orders: list[Sequence[int]] = [

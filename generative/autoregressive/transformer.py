@@ -39,7 +39,6 @@ from ..conditionals import (
     AbstractConditional,
     CategoricalConditional,
     ConditionalName,
-    conditional_named,
 )
 from ..networks.attention import KeyValueCache, TransformerBlock, sinusoidal_positions
 from .autoregressive import (
@@ -138,16 +137,8 @@ class Transformer(AbstractAutoregressive):
         **hyperparameters: object,
     ) -> None:
         config = build_config(TransformerConfig, hyperparameters, type(self).__name__)
-        conditional = conditional_named(
-            config.conditional, num_levels=config.num_levels, num_components=config.num_components
-        )
-        super().__init__(
-            event_shape,
-            context_shape=context_shape,
-            support=conditional.support,
-            config=config,
-        )
-        self.conditional = conditional
+        super().__init__(event_shape, context_shape=context_shape, config=config)
+        conditional = self.conditional
         shape, width = self.context_shape, config.width
         is_sequence = config.context_place == "prefix" and shape is not None and len(shape) == 2
         self._prefix_shape = shape if shape is not None and is_sequence else (1, -1)

@@ -18,6 +18,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from ..envs.environments import EnvLike, make_env
+from .action_masks import ActionMask
 
 if TYPE_CHECKING:
     from stable_baselines3.common.callbacks import BaseCallback
@@ -94,7 +95,7 @@ class AbstractAgent(ABC):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
         *,
-        action_mask: NDArray[np.bool_] | None = None,
+        action_mask: ActionMask | None = None,
     ) -> tuple[Any, Any]:
         """The action for one observation, or a batch of actions for a batch of observations.
 

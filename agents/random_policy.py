@@ -17,8 +17,8 @@ from ..envs.environments import EnvLike, make_env
 from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
 from ..storage import read_arrays, write_arrays
+from .action_masks import ActionMask, masks_of_batch
 from .agent import AbstractAgent, Callback
-from .tabular.observations import mask_of_batch
 
 __all__ = ["RandomPolicy", "RandomPolicyConfig"]
 
@@ -86,7 +86,7 @@ class RandomPolicy(AbstractAgent):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
         *,
-        action_mask: NDArray[np.bool_] | None = None,
+        action_mask: ActionMask | None = None,
     ) -> tuple[Any, Any]:
         """A uniformly random action, or a batch of them; see `AbstractAgent.predict`."""
         count = _batch_size(self.observation_space, observation)
@@ -102,9 +102,7 @@ class RandomPolicy(AbstractAgent):
         empty: Any = create_empty_array(space, count)
         return concatenate(space, items, empty), state
 
-    def action_probabilities(
-        self, action_mask: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.float64]:
+    def action_probabilities(self, action_mask: ActionMask | None = None) -> NDArray[np.float64]:
         """(A,) or (B, A) the policy itself, for exact evaluation; Discrete actions only.
 
         Raises:
@@ -152,15 +150,14 @@ class RandomPolicy(AbstractAgent):
         return states.encode(observation) if count is None else states.encode_batch(observation)
 
     def _discrete_actions(
-        self, count: int | None, action_mask: NDArray[np.bool_] | None
+        self, count: int | None, action_mask: ActionMask | None
     ) -> NDArray[np.int64] | np.int64:
         assert isinstance(self.action_space, spaces.Discrete)
         start = np.int64(self.action_space.start)
         if action_mask is None:
             return start + self._rng.integers(self.action_space.n, size=count, dtype=np.int64)
-        masks = mask_of_batch(
-            action_mask, (1 if count is None else count, int(self.action_space.n))
-        )
+        rows = 1 if count is None else count
+        masks = masks_of_batch(action_mask, rows, (int(self.action_space.n),))
         keys = np.where(masks, self._rng.random(masks.shape), -1.0)
         chosen: NDArray[np.int64] = start + keys.argmax(axis=-1)
         return chosen if count is not None else chosen[0]

@@ -9,7 +9,6 @@ agents whether they want it; of others the signature of ``predict`` does.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy.typing import NDArray
 
+from ..agents.action_masks import ACTION_MASK, mask_rows
 from ..agents.agent import AbstractAgent
 from ..envs.mdp import TabularMDP
 from ..envs.state_index import StateIndex
@@ -25,9 +25,8 @@ from ..envs.tabular_env import TabularEnv
 if TYPE_CHECKING:
     from .evaluation import Predictor
 
-__all__ = ["mask_rows", "masks_of_states", "wants_masks"]
+__all__ = ["masks_of_states", "wants_masks"]
 
-_KEY = "action_mask"
 _NUM_PROBES = 8
 
 
@@ -41,36 +40,9 @@ def wants_masks(agent: Predictor) -> bool:
     if isinstance(agent, AbstractAgent):
         return agent.reads_masks
     try:
-        return _KEY in inspect.signature(agent.predict).parameters
+        return ACTION_MASK in inspect.signature(agent.predict).parameters
     except ValueError:  # compiled code need not tell its signature
         return False
-
-
-def mask_rows(
-    infos: Sequence[Mapping[str, Any]],
-) -> Bool[NDArray[np.bool_], "rows actions"] | None:
-    """(B, A) which actions each info allows, all where it says nothing; None where none does.
-
-    Raises:
-        ValueError: Two masks have different numbers of entries.
-
-    Example:
-        >>> mask_rows([{"action_mask": np.array([0, 1], dtype=np.int8)}, {}]).tolist()
-        [[False, True], [True, True]]
-        >>> mask_rows([{}, {}]) is None
-        True
-    """
-    given = [
-        np.asarray(info[_KEY]).astype(np.bool_).reshape(-1) if _KEY in info else None
-        for info in infos
-    ]
-    sizes = {len(mask) for mask in given if mask is not None}
-    if not sizes:
-        return None
-    if len(sizes) > 1:
-        raise ValueError(f"expected masks of one number of actions, got {sorted(sizes)}")
-    every = np.ones(sizes.pop(), dtype=np.bool_)
-    return np.stack([every if mask is None else mask for mask in given])
 
 
 def masks_of_states(
@@ -91,7 +63,7 @@ def masks_of_states(
             ``info``.
     """
     starts = [env.reset(seed=seed) for seed in range(_NUM_PROBES)]
-    if not any(_KEY in info for _, info in starts):
+    if not any(ACTION_MASK in info for _, info in starts):
         return None
     inner = env.unwrapped
     if isinstance(inner, TabularEnv):
@@ -112,7 +84,7 @@ def masks_of_states(
 
 def _told_masks(inner: gymnasium.Env[Any, Any], mdp: TabularMDP) -> NDArray[np.bool_]:
     # no type of Gymnasium's says so: Taxi has the method, and others have taken it over
-    tell = getattr(inner, _KEY, None)
+    tell = getattr(inner, ACTION_MASK, None)
     if not callable(tell) or mdp.observation_index is not None:
         raise ValueError(f"{inner} tells its masks of the current state only")
     try:

@@ -85,7 +85,15 @@ class EnvironmentName:
 
         Args:
             kind: ``atari``, or empty for none.
+
+        Raises:
+            ValueError: The name asks for no wrappers.
         """
+        if kind and self.options.get(_PREPROCESSING) == "none":
+            raise ValueError(
+                f"expected {_PREPROCESSING}={kind}, which the preset counts on, got "
+                f"{_PREPROCESSING}=none; leave it out, or the presets"
+            )
         if not kind or _PREPROCESSING in self.options:
             return self
         return EnvironmentName(self.id, {**self.options, _PREPROCESSING: kind})

@@ -34,8 +34,9 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
+from ..agents.action_masks import mask_rows
 from ..envs.environments import EnvLike, make_env
-from .action_masks import mask_rows, wants_masks
+from .action_masks import wants_masks
 from .environment_names import EnvironmentName
 
 if TYPE_CHECKING:

@@ -48,6 +48,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Conve
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from ..agents.action_masks import ActionMask
 from ..agents.agent import AbstractAgent, Callback
 from ..configuration import build_config
 from ..envs.environments import EnvLike, make_env
@@ -210,7 +211,7 @@ class AbstractPeer(AbstractAgent):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
         *,
-        action_mask: NDArray[np.bool_] | None = None,
+        action_mask: ActionMask | None = None,
     ) -> tuple[Any, Any]:
         """The network's action; see `AbstractAgent.predict`.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..agents.random_policy import RandomPolicy
 from .environment_names import EnvironmentName
 from .evaluation import evaluate, step_cap
@@ -14,7 +16,8 @@ from .records import RunSettings
 __all__ = ["Reference", "reference"]
 
 _log = logging.getLogger(__name__)
-_CONTROL_EPISODES = 200
+_CONTROL_EPISODES, _FIRST_EPISODES = 200, 10
+_CONTROL_STEPS = 100_000  # episodes of games take thousands of steps each
 
 
 @dataclass(frozen=True)
@@ -57,25 +60,42 @@ def reference(environment: EnvironmentName, settings: RunSettings) -> Reference:
                 episodes=0,
                 max_steps=horizon,
             )
-        control = _played(random, environment, settings.discount, horizon)
+        control, episodes = _played(random, environment, settings.discount, horizon)
     finally:
         env.close()
-    return Reference(None, control, 0 if control is None else _CONTROL_EPISODES, horizon)
+    return Reference(None, control, episodes, horizon)
 
 
 def _played(
     random: RandomPolicy, environment: EnvironmentName, discount: float, horizon: int
-) -> float | None:
-    """The mean of episodes; None where the environment raises, as the agents' runs then tell."""
+) -> tuple[float | None, int]:
+    """The mean of episodes, and of how many: fewer where they are long.
+
+    None where the environment raises, as the agents' runs then tell.
+    """
     try:
-        return evaluate(
+        first = evaluate(
             random,
             environment,
-            num_episodes=_CONTROL_EPISODES,
+            num_episodes=min(_FIRST_EPISODES, _CONTROL_EPISODES),
             discount=discount,
             max_steps=horizon,
-        ).mean
+        )
+        longest = int(_CONTROL_STEPS / first.lengths.mean()) - len(first.seeds)
+        more = min(_CONTROL_EPISODES - len(first.seeds), longest)
+        if more < 1:
+            return first.mean, len(first.seeds)
+        rest = evaluate(
+            random,
+            environment,
+            num_episodes=more,
+            seed=len(first.seeds),
+            discount=discount,
+            max_steps=horizon,
+        )
+        returns = np.concatenate([first.returns, rest.returns])
+        return float(returns.mean()), len(returns)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         _log.warning("no random policy on %s: %s", environment.label, reason)
-        return None
+        return None, 0

@@ -12,10 +12,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from ..agents.action_masks import mask_rows
 from ..agents.agent import AbstractAgent
 from ..envs.tabular_env import TabularEnv
 from ..storage import write_whole
-from .action_masks import mask_rows, wants_masks
+from .action_masks import wants_masks
 from .evaluation import step_cap
 from .records import RunRecord
 

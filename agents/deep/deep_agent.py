@@ -24,6 +24,7 @@ from ...envs.arguments import whole_number
 from ...envs.environments import EnvLike, spaces_of
 from ...generative.arithmetic import acting_arithmetic, learning_arithmetic
 from ...storage import read_arrays, write_arrays
+from ..action_masks import ActionMask, choice_sizes, masks_of_batch
 from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
@@ -34,7 +35,7 @@ from .member_learners import AbstractMemberLearners
 from .member_steps import AbstractMemberSteps, EnvironmentSteps, VectorMemberSteps
 from .observation_leaves import ObservationLeaves
 
-__all__ = ["AbstractDeepAgent", "check_num_rows", "num_choices", "steps_of"]
+__all__ = ["AbstractDeepAgent", "check_num_rows", "steps_of"]
 
 _FORMAT = "gymagine-deep-agent-1"
 _MANY = 1 << 14  # episodes
@@ -181,7 +182,7 @@ class AbstractDeepAgent(AbstractLearner):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
         *,
-        action_mask: NDArray[np.bool_] | None = None,
+        action_mask: ActionMask | None = None,
     ) -> tuple[Any, Any]:
         """The action for one observation or for a batch (see `AbstractAgent`).
 
@@ -209,15 +210,12 @@ class AbstractDeepAgent(AbstractLearner):
     def _mask_of(self, action_mask: Any, num_rows: int) -> NDArray[np.bool_] | None:
         if action_mask is None:
             return None
-        masks = np.asarray(action_mask, dtype=np.bool_)
-        shape = (num_rows, num_choices(self.action_space))
-        if masks.shape not in (shape, shape[1:]) or not shape[1]:
+        sizes = choice_sizes(self.action_space)
+        if not sizes:
             raise ValueError(
-                f"expected an action_mask of shape {shape[1:]} or {shape}, got {masks.shape}"
-                if shape[1]
-                else f"expected no action_mask, which {self.action_space} has no use for, got one"
+                f"expected no action mask, which {self.action_space} has no use for, got one"
             )
-        return np.broadcast_to(masks, shape)
+        return masks_of_batch(action_mask, num_rows, sizes)
 
     # ---- files ----------------------------------------------------------------------------------
 
@@ -327,7 +325,7 @@ class AbstractDeepAgent(AbstractLearner):
         self._other_envs = copies[1:] if isinstance(copies, list) else ()
         self.observation_space, self.action_space = own_spaces
         self._leaves = ObservationLeaves(self.observation_space)
-        self.reads_masks = _num_masked(config, self.action_space) > 0
+        self.reads_masks = bool(_masked_choices(config, self.action_space))
         self._episodes, self.episode_watcher = RecentEpisodes(), None
         self.environment_restored = True
         self._episode_limit = _MANY
@@ -357,24 +355,15 @@ def steps_of(
     """How to step environments, or None where there are none."""
     if copies is None:
         return None
-    masked = _num_masked(config, action_space) or None
+    masked = _masked_choices(config, action_space)
     if isinstance(copies, VectorEnv):
         return VectorMemberSteps(copies, leaves, masked)
     return EnvironmentSteps(copies, leaves, masked)
 
 
-def _num_masked(config: Any, action_space: spaces.Space[Any]) -> int:
-    """How many entries the masks have that are read; 0 where none are."""
-    return num_choices(action_space) if config.action_masks == "auto" else 0
-
-
-def num_choices(space: spaces.Space[Any]) -> int:
-    """How many entries a mask of actions has, those of several choices together; 0 for a Box."""
-    if isinstance(space, spaces.Discrete):
-        return int(space.n)
-    if isinstance(space, spaces.MultiDiscrete):
-        return int(space.nvec.sum())
-    return 2 * int(np.prod(space.shape)) if isinstance(space, spaces.MultiBinary) else 0
+def _masked_choices(config: Any, action_space: spaces.Space[Any]) -> tuple[int, ...]:
+    """The sizes of the choices whose masks are read; none where none are."""
+    return choice_sizes(action_space) if config.action_masks == "auto" else ()
 
 
 def _first(copies: EnvironmentCopies) -> gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]:

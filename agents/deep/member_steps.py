@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...envs.environment_state import capture, restore
 from ...envs.vector_environment_state import capture_vector, restore_vector
+from ..action_masks import ACTION_MASK, allows_all, mask_rows
 from ..vector_steps import VectorSteps, info_of_copy
 from .observation_leaves import ObservationLeaves
 
@@ -74,7 +75,7 @@ class AbstractMemberSteps(ABC):
     leaves: Leaves
     masks: Bools | None
     _leaves: ObservationLeaves
-    _num_actions: int
+    _choices: tuple[int, ...]
 
     @abstractmethod
     def reset(self, seeds: Sequence[int]) -> None:
@@ -124,13 +125,41 @@ class AbstractMemberSteps(ABC):
                 f"{len(leaves[0])} of {dtypes}: the file is damaged"
             )
         if masks is not None:
-            shape = self.num_rows, self._num_actions
+            shape = self.num_rows, sum(self._choices)
             if masks.shape != shape or masks.dtype != np.bool_:
                 raise ValueError(
                     f"expected masks of shape {shape} and bool, got {masks.shape} of "
                     f"{masks.dtype}: the file is damaged"
                 )
         self.leaves, self.masks = leaves, masks
+
+    def _begin_masks(self, infos: Sequence[dict[str, Any]]) -> None:
+        """Read masks from now on, if the first infos have any."""
+        self.masks = None
+        if self._choices and any(ACTION_MASK in info for info in infos):
+            self.masks = self._masks_of(infos)
+            self._check_masks(np.ones(self.num_rows, dtype=np.bool_))
+
+    def _masks_of(self, infos: Sequence[dict[str, Any]]) -> Bools:
+        """(R, A) the actions that infos allow: all of them where one says nothing."""
+        num_entries = sum(self._choices)
+        masks = mask_rows(infos, num_entries)
+        return np.ones((len(infos), num_entries), dtype=np.bool_) if masks is None else masks
+
+    def _check_masks(self, acting: Bools) -> None:
+        """Make sure that something is allowed in each of the rows that act next.
+
+        Raises:
+            ValueError: Nothing is.
+        """
+        if self.masks is None:
+            return
+        stuck = acting & ~allows_all(self.masks, self._choices)
+        if stuck.any():
+            raise ValueError(
+                "expected info['action_mask'] to allow an action while the episode goes on, got "
+                f"none from environment {int(np.flatnonzero(stuck)[0])} of {self.num_rows}"
+            )
 
 
 class EnvironmentSteps(AbstractMemberSteps):
@@ -139,17 +168,17 @@ class EnvironmentSteps(AbstractMemberSteps):
     Args:
         envs: The environments, each with the same spaces.
         leaves: Of one observation.
-        num_actions: A, to read masks from ``info["action_mask"]`` if a first info has one; None
-            does not read them.
+        choices: Among how many each choice of an action is, to read masks from
+            ``info["action_mask"]`` if a first info has one; without any they are not read.
     """
 
     def __init__(
         self,
         envs: Sequence[gymnasium.Env[Any, Any]],
         leaves: ObservationLeaves,
-        num_actions: int | None = None,
+        choices: Sequence[int] = (),
     ) -> None:
-        self._envs, self._leaves, self._num_actions = list(envs), leaves, num_actions or 0
+        self._envs, self._leaves, self._choices = list(envs), leaves, tuple(choices)
         self.num_rows = len(self._envs)
         self._all, self._none = np.ones(self.num_rows, np.bool_), np.zeros(self.num_rows, np.bool_)
         self.masks = None
@@ -158,16 +187,14 @@ class EnvironmentSteps(AbstractMemberSteps):
         """Begin an episode in every row."""
         found = [env.reset(seed=seed) for env, seed in zip(self._envs, seeds, strict=True)]
         self.leaves = self._read([observation for observation, _ in found])
-        infos = [info for _, info in found]
-        reads = self._num_actions and any("action_mask" in info for info in infos)
-        self.masks = _masks(infos, self._num_actions) if reads else None
+        self._begin_masks([info for _, info in found])
 
     def step(self, actions: NDArray[Any]) -> MemberTransitions:
         """Take an action in every row, and begin the next episode where it was the last."""
         found = [env.step(action) for env, action in zip(self._envs, actions, strict=True)]
         observations, rewards, terminated, truncated, infos = zip(*found, strict=True)
         next_leaves = self._read(observations)
-        next_masks = None if self.masks is None else _masks(infos, self._num_actions)
+        next_masks = None if self.masks is None else self._masks_of(infos)
         self.leaves, self.masks = next_leaves, next_masks
         ends = self._none, self._none, self._none
         any_ended = any(terminated) or any(truncated)
@@ -175,6 +202,7 @@ class EnvironmentSteps(AbstractMemberSteps):
             flags = np.array((terminated, truncated), dtype=np.bool_)
             ends = flags[0], flags[1], flags[0] | flags[1]
             self._begin(np.flatnonzero(ends[2]).tolist())
+        self._check_masks(self._all)
         return MemberTransitions(
             taken=self._all,
             rewards=_checked(np.array(rewards, dtype=np.float64), self.num_rows),
@@ -210,7 +238,7 @@ class EnvironmentSteps(AbstractMemberSteps):
             leaf[rows] = new
         if self.masks is not None:
             self.masks = self.masks.copy()
-            self.masks[rows] = _masks([info for _, info in found], self._num_actions)
+            self.masks[rows] = self._masks_of([info for _, info in found])
 
     def _read(self, observations: Sequence[Any]) -> Leaves:
         leaves = self._leaves.of_each(observations)
@@ -224,17 +252,17 @@ class VectorMemberSteps(AbstractMemberSteps):
     Args:
         env: The environment, in any autoreset mode.
         leaves: Of one copy's observations.
-        num_actions: A, to read masks from ``infos["action_mask"]`` if the first infos have one;
-            None does not read them.
+        choices: Among how many each choice of an action is, to read masks from
+            ``infos["action_mask"]`` if the first infos have one; without any they are not read.
     """
 
     def __init__(
         self,
         env: VectorEnv[Any, Any, Any],
         leaves: ObservationLeaves,
-        num_actions: int | None = None,
+        choices: Sequence[int] = (),
     ) -> None:
-        self._env, self._leaves, self._num_actions = env, leaves, num_actions or 0
+        self._env, self._leaves, self._choices = env, leaves, tuple(choices)
         self._steps = VectorSteps(env)
         self.num_rows = env.num_envs
         self.masks = None
@@ -243,19 +271,18 @@ class VectorMemberSteps(AbstractMemberSteps):
         """Begin an episode in every row."""
         observations, infos = self._steps.reset(list(seeds))
         self.leaves = self._read(observations)
-        rows = [info_of_copy(infos, row) for row in range(self.num_rows)]
-        reads = self._num_actions and any("action_mask" in info for info in rows)
-        self.masks = _masks(rows, self._num_actions) if reads else None
+        self._begin_masks([info_of_copy(infos, row) for row in range(self.num_rows)])
 
     def step(self, actions: NDArray[Any]) -> MemberTransitions:
         """Take an action in every row; episodes begin as the environment's mode has it."""
         found = self._steps.step(actions)
         infos = [found.info(row) for row in range(self.num_rows)]
         next_leaves = self._read(found.next_observations)
-        next_masks = None if self.masks is None else _masks(infos, self._num_actions)
+        next_masks = None if self.masks is None else self._masks_of(infos)
         self.leaves, self.masks = next_leaves, next_masks
         if found.begun.any():
             self._begin(found.begun, found.first_observations, found.first_infos)
+        self._check_masks(~self._steps.waiting)  # nobody acts in a row that waits
         return MemberTransitions(
             taken=found.taken,
             rewards=_checked(np.where(found.taken, found.rewards, 0.0), self.num_rows),
@@ -292,7 +319,7 @@ class VectorMemberSteps(AbstractMemberSteps):
         )
         if self.masks is not None:
             rows = [info_of_copy(infos, row) for row in range(self.num_rows)]
-            masks = _masks(rows, self._num_actions)
+            masks = self._masks_of(rows)
             self.masks = np.where(begun[:, np.newaxis], masks, self.masks)
 
     def _read(self, observations: Any) -> Leaves:
@@ -315,18 +342,3 @@ def _checked(rewards: NDArray[np.float64], num_rows: int) -> NDArray[np.float64]
             f"expected finite rewards, got {rewards[row]} from environment {row} of {len(rewards)}"
         )
     return rewards
-
-
-def _masks(infos: Sequence[dict[str, Any]], num_actions: int) -> Bools:
-    """(R, A) the actions that infos allow."""
-    return np.stack([_mask(info, num_actions) for info in infos])
-
-
-def _mask(info: dict[str, Any], num_actions: int) -> Bools:
-    """(A,) the actions that an info allows: all of them where it says nothing."""
-    if "action_mask" not in info:
-        return np.ones(num_actions, dtype=np.bool_)
-    mask = np.asarray(info["action_mask"]).astype(np.bool_).reshape(-1)
-    if len(mask) != num_actions:
-        raise ValueError(f"expected info['action_mask'] of {num_actions} entries, got {len(mask)}")
-    return mask

@@ -29,10 +29,11 @@ from ...envs.environments import EnvLike, make_env
 from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
 from ...storage import read_arrays, write_arrays
+from ..action_masks import ActionMask, masks_of_batch
 from ..agent import AbstractAgent, Callback
 from ..checkpoint import check_same_space, package_versions
 from ..space_json import space_from_json, space_to_json
-from ..tabular.observations import batch_of_states, mask_of_batch
+from ..tabular.observations import batch_of_states
 from .backward_induction import FiniteHorizonSolution, backward_induction
 from .configuration import (
     BackwardInductionConfig,
@@ -152,7 +153,7 @@ class AbstractPlanner(AbstractAgent):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
         *,
-        action_mask: NDArray[np.bool_] | None = None,
+        action_mask: ActionMask | None = None,
     ) -> tuple[Any, Any]:
         """The best action for one observation, or for each of a batch (see `AbstractAgent`).
 
@@ -175,7 +176,7 @@ class AbstractPlanner(AbstractAgent):
         clock = _clock(state if self._keeps_time else None, episode_start, len(states))
         chosen = self._actions(states, clock)
         if action_mask is not None:
-            mask = mask_of_batch(action_mask, (len(states), solution.action_values.shape[1]))
+            mask = masks_of_batch(action_mask, len(states), solution.action_values.shape[1:])
             chosen = _best_allowed(solution.action_values[states], chosen, mask)
         actions = chosen + self._first_action
         ahead = (clock + 1 if is_batch else clock[0] + 1) if self._keeps_time else state
@@ -326,11 +327,6 @@ def _clock(state: Any, episode_start: NDArray[np.bool_] | None, size: int) -> In
 def _best_allowed(
     action_values: NDArray[np.float64], chosen: Ints, mask: NDArray[np.bool_]
 ) -> Ints:
-    if not mask.any(axis=1).all():
-        raise ValueError(
-            f"expected at least one allowed action, got none at place "
-            f"{int(np.argmin(mask.any(axis=1)))} of the batch"
-        )
     best = np.where(mask, action_values, -np.inf).argmax(axis=1)
     return np.where(mask[np.arange(len(chosen)), chosen], chosen, best)
 

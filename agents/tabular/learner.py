@@ -28,6 +28,7 @@ from ...envs.environments import EnvLike, make_env, spaces_of
 from ...envs.state_index import StateIndex
 from ...envs.vector_environment_state import capture_vector
 from ...storage import read_arrays, write_arrays
+from ..action_masks import ActionMask, masks_of_batch
 from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
@@ -54,7 +55,6 @@ from .observations import (
     ObservationIndex,
     action_index,
     batch_of_states,
-    mask_of_batch,
     observation_index,
 )
 from .random_stream import random_stream
@@ -226,7 +226,7 @@ class AbstractTabularAgent(AbstractLearner):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
         *,
-        action_mask: NDArray[np.bool_] | None = None,
+        action_mask: ActionMask | None = None,
     ) -> tuple[Any, Any]:
         """The action for one observation or for a batch (see `AbstractAgent`).
 
@@ -239,7 +239,7 @@ class AbstractTabularAgent(AbstractLearner):
         states, is_batch = batch_of_states(self._observations, observation)
         masks = self._allowed[states]
         if action_mask is not None:
-            given = mask_of_batch(action_mask, masks.shape)
+            given = masks_of_batch(action_mask, len(masks), masks.shape[1:])
             # of what infos said, the table has only the last of each observation
             masks = given if self.reads_masks else masks & given
         numbers = [

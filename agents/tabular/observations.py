@@ -16,7 +16,6 @@ __all__ = [
     "ObservationIndex",
     "action_index",
     "batch_of_states",
-    "mask_of_batch",
     "observation_index",
 ]
 
@@ -68,20 +67,6 @@ def batch_of_states(
         return np.array([observations.encode(observation)], dtype=np.int64), False
     _refuse_any(~_inside(observations.space, observation), observations.space)
     return observations.encode_batch(observation), True
-
-
-def mask_of_batch(action_mask: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """An (A,) or (B, A) mask as (B, A).
-
-    Raises:
-        ValueError: It is of another shape.
-    """
-    mask = np.asarray(action_mask, dtype=np.bool_)
-    if mask.shape not in (shape, shape[1:]):
-        raise ValueError(
-            f"expected an action mask of shape {shape[1:]} or {shape}, got {mask.shape}"
-        )
-    return np.broadcast_to(mask, shape)
 
 
 def action_index(space: spaces.Space[Any]) -> StateIndex:

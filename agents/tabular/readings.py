@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from ..action_masks import flat_mask
 from .bins import BinIndex
 from .observations import ObservationIndex
 
@@ -83,7 +84,7 @@ class Readings:
         Raises:
             ValueError: The mask is of another length, or allows nothing where the episode goes on.
         """
-        allowed = np.asarray(mask, dtype=np.bool_).reshape(-1)
+        allowed = flat_mask(mask)
         num_actions = self._allowed.shape[1]
         if allowed.shape != (num_actions,):
             raise ValueError(

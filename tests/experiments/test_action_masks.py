@@ -13,7 +13,7 @@ from gymagine.agents.tabular.monte_carlo_prediction import MonteCarloPrediction
 from gymagine.agents.tabular.q_learning import QLearning
 from gymagine.envs.mdp import TabularMDP
 from gymagine.envs.tabular_env import TabularEnv
-from gymagine.experiments.action_masks import mask_rows, masks_of_states, wants_masks
+from gymagine.experiments.action_masks import masks_of_states, wants_masks
 from gymagine.experiments.environment_names import EnvironmentName
 from gymagine.experiments.evaluation import evaluate
 from gymagine.experiments.exact_evaluation import (
@@ -228,14 +228,6 @@ def test_predictors_that_do_not_tell_their_keywords_are_left_alone():
         predict = max
 
     assert not wants_masks(Compiled())
-
-
-def test_rows_of_masks():
-    masks = [{"action_mask": np.array([0, 1, 1])}, {"other": 1}, {"action_mask": [True, False, 0]}]
-    assert mask_rows(masks).tolist() == [[False, True, True], [True] * 3, [True, False, False]]
-    assert mask_rows([{}]) is None
-    with pytest.raises(ValueError, match=r"one number of actions, got \[2, 3\]"):
-        mask_rows([*masks, {"action_mask": [1, 1]}])
 
 
 # ---- exactly --------------------------------------------------------------------------------

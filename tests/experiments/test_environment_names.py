@@ -72,3 +72,11 @@ def test_folder_names_stay_one_level_deep():
     for name in ("gymagine/GridWorld-v0", "sb3:dqn", "../../etc", 'X@desc=["S/F"]', ".."):
         folder = folder_name(name)
         assert folder and not set(folder) & set('/\\:"*?<>|') and not folder.startswith(".")
+
+
+def test_wrappers_that_a_preset_counts_on_cannot_be_left_out():
+    plain = EnvironmentName("ALE/Pong-v5")
+    assert plain.preprocessed("atari").options == {"preprocessing": "atari"}
+    assert plain.preprocessed("") is plain
+    with pytest.raises(ValueError, match="expected preprocessing=atari, which the preset"):
+        EnvironmentName("ALE/Pong-v5", {"preprocessing": "none"}).preprocessed("atari")

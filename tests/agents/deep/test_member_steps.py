@@ -13,16 +13,16 @@ ROWS, ROUNDS, SEEDS = 3, 90, [5, 11, 2]
 ENVIRONMENTS = ["CartPole-v1", "Blackjack-v1", "FrozenLake-v1"]
 
 
-def single(env_id, num_actions=None):
+def single(env_id, choices=()):
     env = gymnasium.make(env_id, max_episode_steps=7)
-    return EnvironmentSteps([env], ObservationLeaves(env.observation_space), num_actions)
+    return EnvironmentSteps([env], ObservationLeaves(env.observation_space), choices)
 
 
-def vector(env_id, mode, num_actions=None):
+def vector(env_id, mode, choices=()):
     makers = [lambda: gymnasium.make(env_id, max_episode_steps=7)] * ROWS
     env = SyncVectorEnv(makers, autoreset_mode=mode)
     leaves = ObservationLeaves(env.single_observation_space)
-    return VectorMemberSteps(env, leaves, num_actions)
+    return VectorMemberSteps(env, leaves, choices)
 
 
 def action_of(row, turn):
@@ -62,7 +62,7 @@ def test_rows_are_single_environments(env_id, mode):
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_masks_are_those_of_the_observation(mode):
     env = gymnasium.make("Taxi-v4").unwrapped
-    for steps in (vector("Taxi-v4", mode, 6), single("Taxi-v4", 6)):
+    for steps in (vector("Taxi-v4", mode, (6,)), single("Taxi-v4", (6,))):
         rows = steps.num_rows
         steps.reset(SEEDS[:rows])
         for turn in range(40):
@@ -126,4 +126,4 @@ def test_what_cannot_be_learnt_from_is_refused(spoil, message):
 
 def test_masks_of_a_wrong_length_are_refused():
     with pytest.raises(ValueError, match="of 5 entries, got 6"):
-        single("Taxi-v4", 5).reset([0])
+        single("Taxi-v4", (5,)).reset([0])

@@ -121,7 +121,7 @@ def test_action_mask_takes_the_next_best():
         mask = np.zeros(4, dtype=np.bool_)
         mask[order[-allowed:]] = True
         assert agent.predict(14, action_mask=mask)[0] == order[-allowed]
-    with pytest.raises(ValueError, match="allowed"):
+    with pytest.raises(ValueError, match="allows an action"):
         agent.predict(14, action_mask=np.zeros(4, dtype=np.bool_))
 
 

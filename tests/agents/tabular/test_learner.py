@@ -235,7 +235,7 @@ def test_masks_of_predictions(make_learner):
         both = np.stack([only, np.roll(only, 1)])
         actions, _ = agent.predict([0, 1], deterministic=deterministic, action_mask=both)
         assert actions.tolist() == [2, 3]
-    with pytest.raises(ValueError, match="expected an allowed action"):
+    with pytest.raises(ValueError, match="allows an action"):
         agent.predict(0, action_mask=np.zeros(4, dtype=bool))
     with pytest.raises(ValueError, match="expected an action mask of shape"):
         agent.predict(0, action_mask=np.ones(3, dtype=bool))

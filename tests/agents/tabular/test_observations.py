@@ -5,7 +5,6 @@ import pytest
 from gymagine.agents.tabular.observations import (
     action_index,
     batch_of_states,
-    mask_of_batch,
 )
 from gymagine.envs.state_index import StateIndex
 from gymnasium import spaces
@@ -44,13 +43,6 @@ def test_numbers(index, observation, states, is_batch):
 def test_outside_the_space(index, observation):
     with pytest.raises(ValueError, match="expected"):
         batch_of_states(index, observation)
-
-
-def test_masks():
-    one = mask_of_batch([1, 0], (3, 2))
-    assert one.tolist() == [[True, False]] * 3
-    with pytest.raises(ValueError, match=r"shape \(2,\) or \(3, 2\), got \(3,\)"):
-        mask_of_batch([1, 0, 1], (3, 2))
 
 
 def test_spaces():

@@ -4,25 +4,15 @@
     python benchmarks/deep_speed.py --quick              # one short round, for a look
     python benchmarks/deep_speed.py --only sb3-dqn ours-dqn-compiled
 
-In each round every contender runs once, in a process of its own, on one thread and pinned to one
-core, so that what slows the machine slows all of them; ratios are taken within a round, and the
-table gives their medians over the rounds. Seconds are of the processor, not of the clock, so that
-other programs matter less. The clock starts when learning has started and, where the update is
-compiled, compiled; what that took is shown apart. All contenders of a task get the same
-hyper-parameters (`TASKS`). Runs are kept in deep_speed.json, to which later rounds are added
-(``--fresh`` forgets them), and from which deep_speed.md beside this file is written.
+How that is done is in `paired_speed`. The clock starts when learning has started and, where the
+update is compiled, compiled; what that took is shown apart. All contenders of a task get the same
+hyper-parameters. Runs are kept in deep_speed.json, to which later rounds are added (``--fresh``
+forgets them), and from which deep_speed.md beside this file is written.
 """
 
-import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
-import sys
-import time
-from importlib.metadata import version
 from pathlib import Path
+
+from paired_speed import Benchmark, Clock, Contender, Task, result
 
 HERE = Path(__file__).resolve()
 ENVIRONMENT = "CartPole-v1"
@@ -48,26 +38,20 @@ A2C_SETTINGS = {
 }
 # steps before the clock starts, steps on the clock; of one member
 STEPS = {"dqn": (2_000, 14_000), "population": (2_000, 4_000), "on-policy": (8_000, 80_000)}
-QUICK_SHARE = 10
 
-# task: (title, the contender that the ratios are over, the others with the ratio asked for)
 TASKS = {
-    "dqn": (
-        "DQN, batches of 128",
-        "sb3-dqn",
-        {"ours-dqn": 2.2, "ours-dqn-compiled": 3.5},
-    ),
-    "population": (
+    "dqn": Task("DQN, batches of 128", "sb3-dqn", {"ours-dqn": 2.2, "ours-dqn-compiled": 3.5}),
+    "population": Task(
         f"A population of {MEMBERS} DQNs, batches of 128: member-steps",
         "sb3-dqn",
         {"ours-population": 8.0, "ours-population-compiled": 8.0},
     ),
-    "population-32": (
+    "population-32": Task(
         f"A population of {MEMBERS} DQNs, batches of 32: member-steps",
         "sb3-dqn-32",
         {"ours-population-32": 8.0, "ours-population-32-compiled": 8.0},
     ),
-    "on-policy": (
+    "on-policy": Task(
         f"A2C and REINFORCE with {COPIES} environments",
         "sb3-a2c",
         {
@@ -89,27 +73,6 @@ EARLIER = {  # steps per second, of the same DQN task, by hand on another day; n
 
 
 # ---- contenders: each returns what it measured -----------------------------------------------
-
-
-class Clock:
-    """Seconds of the processor and of the clock since the start."""
-
-    def __init__(self):
-        self.begun = time.process_time(), time.perf_counter()
-
-    def read(self):
-        """(processor, clock)."""
-        return time.process_time() - self.begun[0], time.perf_counter() - self.begun[1]
-
-
-def result(starting, running, num_steps):
-    """Of two readings: until the clock started, and of the steps on it."""
-    (_, start_wall), (processor, wall) = starting, running
-    return {
-        "steps_per_second": num_steps / processor,
-        "steps_per_wall_second": num_steps / wall,
-        "seconds_to_start": start_wall,
-    }
 
 
 def measure_sb3(make, total, before):
@@ -227,116 +190,41 @@ def ours_reinforce(before, steps, compiled):
     return measure_ours(REINFORCE(ENVIRONMENT, seed=0, **settings), before, steps)
 
 
-# name: (label, kind of `STEPS`, function, its further arguments)
+def contender(label, kind, measure, *more):
+    """A contender whose run has the steps of a kind."""
+
+    def measured(share):
+        before, steps = STEPS[kind]
+        return measure(before, steps // share, *more)
+
+    return Contender(label, measured)
+
+
 CONTENDERS = {
-    "sb3-dqn": ("SB3 DQN", "dqn", sb3_dqn, (128,)),
-    "ours-dqn": ("gymagine DQN", "dqn", ours_dqn, (False, 128)),
-    "ours-dqn-compiled": ("gymagine DQN, compiled", "dqn", ours_dqn, (True, 128)),
-    "ours-population": (
-        f"gymagine, {MEMBERS} members", "population", ours_population, (False, 128),
+    "sb3-dqn": contender("SB3 DQN", "dqn", sb3_dqn, 128),
+    "ours-dqn": contender("gymagine DQN", "dqn", ours_dqn, False, 128),
+    "ours-dqn-compiled": contender("gymagine DQN, compiled", "dqn", ours_dqn, True, 128),
+    "ours-population": contender(
+        f"gymagine, {MEMBERS} members", "population", ours_population, False, 128
     ),
-    "ours-population-compiled": (
-        f"gymagine, {MEMBERS} members, compiled", "population", ours_population, (True, 128),
+    "ours-population-compiled": contender(
+        f"gymagine, {MEMBERS} members, compiled", "population", ours_population, True, 128
     ),
-    "sb3-dqn-32": ("SB3 DQN", "dqn", sb3_dqn, (32,)),
-    "ours-population-32": (
-        f"gymagine, {MEMBERS} members", "population", ours_population, (False, 32),
+    "sb3-dqn-32": contender("SB3 DQN", "dqn", sb3_dqn, 32),
+    "ours-population-32": contender(
+        f"gymagine, {MEMBERS} members", "population", ours_population, False, 32
     ),
-    "ours-population-32-compiled": (
-        f"gymagine, {MEMBERS} members, compiled", "population", ours_population, (True, 32),
+    "ours-population-32-compiled": contender(
+        f"gymagine, {MEMBERS} members, compiled", "population", ours_population, True, 32
     ),
-    "sb3-a2c": ("SB3 A2C", "on-policy", sb3_a2c, ()),
-    "ours-a2c": ("gymagine A2C", "on-policy", ours_a2c, (False,)),
-    "ours-a2c-compiled": ("gymagine A2C, compiled", "on-policy", ours_a2c, (True,)),
-    "ours-reinforce": ("gymagine REINFORCE", "on-policy", ours_reinforce, (False,)),
-    "ours-reinforce-compiled": (
-        "gymagine REINFORCE, compiled", "on-policy", ours_reinforce, (True,),
+    "sb3-a2c": contender("SB3 A2C", "on-policy", sb3_a2c),
+    "ours-a2c": contender("gymagine A2C", "on-policy", ours_a2c, False),
+    "ours-a2c-compiled": contender("gymagine A2C, compiled", "on-policy", ours_a2c, True),
+    "ours-reinforce": contender("gymagine REINFORCE", "on-policy", ours_reinforce, False),
+    "ours-reinforce-compiled": contender(
+        "gymagine REINFORCE, compiled", "on-policy", ours_reinforce, True
     ),
-}  # fmt: skip
-
-
-# ---- the driver ---------------------------------------------------------------------------------
-
-
-def worker(name, share):
-    import torch
-
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    torch.set_num_threads(1)
-    _, kind, measure, more = CONTENDERS[name]
-    before, steps = STEPS[kind]
-    found = measure(before, steps // share, *more)
-    sys.stdout.write("\n" + json.dumps(found) + "\n")
-
-
-def in_a_process(name, share):
-    command = [sys.executable, "-W", "ignore", str(HERE), "--worker", name, str(share)]
-    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    variables = {**os.environ, **{variable: "1" for variable in threads}}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no result"])[-1]
-        sys.stderr.write(f"    {name}: {reason}\n")
-        return None
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    sys.stderr.write(
-        f"    {name}: {found['steps_per_second']:,.0f} steps/s, "
-        f"start {found['seconds_to_start']:.1f} s\n"
-    )
-    return found
-
-
-def cpu_model():
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def facts():
-    return {
-        "machine": f"{cpu_model()}, {os.cpu_count()} cores, {platform.machine()}",
-        "versions": {
-            "Python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "stable_baselines3", "gymnasium")},
-            "numpy": version("numpy"),
-        },
-    }
-
-
-def median_and_range(values, form):
-    low, high = min(values), max(values)
-    middle = form.format(statistics.median(values))
-    return middle, f"{form.format(low)} to {form.format(high)}"
-
-
-def task_rows(rounds, base, others):
-    """Rows of a table: label, speed, its range, ratio, its range, what was asked, start."""
-    for name in (base, *others):
-        of_name = [found[name] for found in rounds if found.get(name)]
-        if not of_name:
-            yield f"| {CONTENDERS[name][0]} | not measured | | | | | |"
-            continue
-        speed, spread = median_and_range([r["steps_per_second"] for r in of_name], "{:,.0f}")
-        start = statistics.median(r["seconds_to_start"] for r in of_name)
-        ratios = [
-            found[name]["steps_per_second"] / found[base]["steps_per_second"]
-            for found in rounds
-            if found.get(name) and found.get(base)
-        ]
-        if name == base or not ratios:
-            yield f"| {CONTENDERS[name][0]} | {speed} | {spread} | | | | {start:.1f} |"
-            continue
-        ratio, between = median_and_range(ratios, "{:.2f}")
-        asked = others[name]
-        reached = "yes" if asked and statistics.median(ratios) >= asked else "**no**"
-        goal = f"{asked:g}x: {reached}" if asked else ""
-        yield (
-            f"| {CONTENDERS[name][0]} | {speed} | {spread} | **{ratio}x** | {between} | {goal} | "
-            f"{start:.1f} |"
-        )
+}
 
 
 def protocol():
@@ -357,30 +245,9 @@ def protocol():
     )
 
 
-def report(stored):
-    rounds = stored["rounds"]
-    versions = ", ".join(f"{name} {number}" for name, number in stored["versions"].items())
-    lines = [
-        "# Deep learners: environment steps per second",
-        "",
-        f"Written by `benchmarks/deep_speed.py`. {ENVIRONMENT}; {len(rounds)} interleaved rounds, "
-        "one process, thread and core each; steps per second of the processor, from the moment at "
-        "which learning had started and the update was compiled. Ratios are taken within a round; "
-        f"the table gives medians, and the range. {stored['machine']}. {versions}.",
-        "",
-        protocol(),
-        "",
-    ]
-    for title, base, others in TASKS.values():
-        lines += [
-            f"## {title}",
-            "",
-            "| | steps/s | from to | times SB3 | from to | asked | seconds to start |",
-            "|---|---:|---:|---:|---:|---|---:|",
-            *task_rows(rounds, base, others),
-            "",
-        ]
-    lines += [
+def closing(_):
+    """What is not paired."""
+    return (
         "## Others, measured on another day",
         "",
         "The same DQN task at batches of 128 on a machine of the same kind, not paired with the "
@@ -390,39 +257,20 @@ def report(stored):
         "|---|---:|---:|",
         *(f"| {k} | {v:,} | {v / EARLIER['SB3']:.1f}x |" for k, v in EARLIER.items()),
         "",
-    ]
-    return "\n".join(lines)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="one round of a tenth of the steps")
-    parser.add_argument("--only", nargs="*", choices=list(CONTENDERS), metavar="CONTENDER")
-    parser.add_argument("--fresh", action="store_true", help="forget the rounds made before")
-    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.worker:
-        worker(options.worker[0], int(options.worker[1]))
-        return
-    kept = HERE.with_suffix(".json")
-    earlier = [] if options.fresh or options.quick or not kept.exists() else (
-        json.loads(kept.read_text())["rounds"]
-    )  # fmt: skip
-    stored = {**facts(), "rounds": earlier}
-    share = QUICK_SHARE if options.quick else 1
-    for number in range(1 if options.quick else options.rounds):
-        sys.stderr.write(f"round {number + 1}\n")
-        stored["rounds"].append({})
-        for name in options.only or CONTENDERS:
-            found = in_a_process(name, share)
-            if found:
-                stored["rounds"][-1][name] = found
-        if not options.quick:
-            kept.write_text(json.dumps(stored, indent=1) + "\n")
-            HERE.with_suffix(".md").write_text(report(stored), encoding="utf-8")
-    sys.stdout.write(report(stored))
+    )
 
 
 if __name__ == "__main__":
-    main()
+    Benchmark(
+        script=HERE,
+        title="Deep learners: environment steps per second",
+        about=f"{ENVIRONMENT}; from the moment at which learning had started and the update was "
+        "compiled.",
+        tasks=TASKS,
+        contenders=CONTENDERS,
+        packages=("torch", "stable_baselines3", "gymnasium", "numpy"),
+        unit="steps/s",
+        base_word="SB3",
+        protocol=protocol(),
+        closing=closing,
+    ).main(__doc__.splitlines()[0])

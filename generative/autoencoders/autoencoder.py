@@ -44,31 +44,26 @@ from torch.distributions import constraints
 from ...configuration import build_config, check_fields
 from ..family import AbstractFamily
 from ..generator import AbstractLatent
-from ..networks.coders import CoderSettings, Decoder, Encoder, NetworkName
-from ..networks.mlp import Activation
+from ..networks.coders import CoderSettings, Decoder, Encoder
 from ..parallel_training import average_numbers
 from ..trainable import AbstractAdjusted
+from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractCoderConfig
 
 __all__ = ["Autoencoder", "AutoencoderConfig", "Corruption", "corrupted"]
 
 Corruption = Literal["none", "gaussian", "masking", "salt-and-pepper"]
 
-_RANGES = {
-    "latent_size": (1, math.inf, True),
-    "hidden_sizes": (1, math.inf, True),
-    "channels": (1, math.inf, True),
+_RANGES = CODER_RANGES | {
     "noise_level": (0.0, math.inf, False),
     "running_decay": (0.0, 1.0, True),
 }
-_CHOICES = {
-    "network": get_args(NetworkName),
-    "activation": get_args(Activation),
+_CHOICES = CODER_CHOICES | {
     "corruption": get_args(Corruption),
 }
 
 
 @dataclass(frozen=True)
-class AutoencoderConfig:
+class AutoencoderConfig(AbstractCoderConfig):
     """Hyper-parameters of `Autoencoder`.
 
     Raises:
@@ -77,15 +72,6 @@ class AutoencoderConfig:
 
     latent_size: int = 16
     """L, numbers of a latent."""
-    network: NetworkName = "auto"
-    """``linear``, ``mlp`` or ``convolutional``; ``auto`` takes convolutions for pictures
-    (C, H, W) of at least 16 by 16, and dense layers for all else."""
-    hidden_sizes: tuple[int, ...] = (256,)
-    """Units of the encoder's dense layers; the decoder has them in reverse."""
-    channels: tuple[int, ...] = (32, 64)
-    """Of a convolutional encoder's maps after each halving; the decoder has them in reverse."""
-    activation: Activation = "relu"
-    """Between the layers."""
     corruption: Corruption = "none"
     """Of what the encoder is given in training: nothing, ``gaussian`` noise, ``masking`` of
     entries by 0, or ``salt-and-pepper``, which replaces entries by 0 or 1."""

@@ -30,29 +30,24 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ...configuration import check_fields
-from ..decoders import AbstractDecoder, DecoderName, decoder_named
+from ..decoders import AbstractDecoder, decoder_named
 from ..family import AbstractFamily
 from ..generator import AbstractBound, AbstractLatent
-from ..networks.coders import CoderSettings, Decoder, Encoder, NetworkName
-from ..networks.mlp import Activation
+from ..networks.coders import Decoder, Encoder
+from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractDecoderConfig
 from .gaussian_posterior import kl_from_standard, log_normal, reparametrised, standard_normal
 
 __all__ = ["AbstractVariational", "AbstractVariationalConfig", "LatentGaussian"]
 
 _ROWS_TOGETHER = 8192  # decoded at once by importance weighting
 
-_RANGES = {
-    "latent_size": (1, math.inf, True),
-    "num_levels": (2, math.inf, True),
-    "hidden_sizes": (1, math.inf, True),
-    "channels": (1, math.inf, True),
+_RANGES = CODER_RANGES | {
     "num_importance_samples": (1, math.inf, True),
     "beta": (0.0, math.inf, True),
     "limit": (-math.inf, math.inf, False),
@@ -60,15 +55,11 @@ _RANGES = {
     "running_decay": (0.0, 1.0, True),
     "classification_weight": (0.0, math.inf, True),
 }
-_CHOICES = {
-    "decoder": get_args(DecoderName),
-    "network": get_args(NetworkName),
-    "activation": get_args(Activation),
-}
+_CHOICES = CODER_CHOICES
 
 
 @dataclass(frozen=True)
-class AbstractVariationalConfig:
+class AbstractVariationalConfig(AbstractDecoderConfig):
     """Hyper-parameters that variational autoencoders share.
 
     Raises:
@@ -77,20 +68,6 @@ class AbstractVariationalConfig:
 
     latent_size: int = 16
     """L, numbers of a latent."""
-    decoder: DecoderName = "gaussian"
-    """Distribution of events, and so their support: ``bernoulli`` (zeros, ones), ``gaussian``
-    (real; one learnt sigma), ``categorical`` or ``discretised-logistic`` (levels 0 to K-1)."""
-    num_levels: int = 256
-    """K, levels of an entry for the latter two; the digits of scikit-learn have 17."""
-    network: NetworkName = "auto"
-    """``linear``, ``mlp`` or ``convolutional``; ``auto`` takes convolutions for pictures
-    (C, H, W) of at least 16 by 16, and dense layers for all else."""
-    hidden_sizes: tuple[int, ...] = (256,)
-    """Units of the encoder's dense layers; the decoder has them in reverse."""
-    channels: tuple[int, ...] = (32, 64)
-    """Of a convolutional encoder's maps after each halving; the decoder has them in reverse."""
-    activation: Activation = "relu"
-    """Between the layers."""
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES | self._words())
@@ -99,11 +76,6 @@ class AbstractVariationalConfig:
     def _words(cls) -> dict[str, tuple[str, ...]]:
         """The choices of further fields."""
         return {}
-
-    @property
-    def coders(self) -> CoderSettings:
-        """How the networks are made."""
-        return CoderSettings(self.network, self.hidden_sizes, self.channels, self.activation)
 
 
 class LatentGaussian(nn.Module):

@@ -28,37 +28,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from ...configuration import build_config, check_fields
-from ..decoders import DecoderName, decoder_named
+from ..decoders import decoder_named
 from ..family import AbstractFamily
 from ..generator import AbstractBound
-from ..networks.coders import CoderSettings, Decoder, Encoder, NetworkName
-from ..networks.mlp import Activation
+from ..networks.coders import CoderSettings, Decoder, Encoder
+from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractDecoderConfig
 
 __all__ = ["MaskedAutoencoder", "MaskedAutoencoderConfig", "drawn_masks"]
 
-_RANGES = {
-    "latent_size": (1, math.inf, True),
-    "num_levels": (2, math.inf, True),
-    "hidden_sizes": (1, math.inf, True),
-    "channels": (1, math.inf, True),
+_RANGES = CODER_RANGES | {
     "drawn_together": (1, math.inf, True),
 }
-_CHOICES = {
-    "decoder": get_args(DecoderName),
-    "network": get_args(NetworkName),
-    "activation": get_args(Activation),
-}
+_CHOICES = CODER_CHOICES
 
 
 @dataclass(frozen=True)
-class MaskedAutoencoderConfig:
+class MaskedAutoencoderConfig(AbstractDecoderConfig):
     """Hyper-parameters of `MaskedAutoencoder`.
 
     Raises:
@@ -67,20 +59,6 @@ class MaskedAutoencoderConfig:
 
     latent_size: int = 128
     """Numbers between encoder and decoder."""
-    decoder: DecoderName = "gaussian"
-    """Distribution of entries, and so their support: ``bernoulli`` (zeros, ones), ``gaussian``
-    (real; one learnt sigma), ``categorical`` or ``discretised-logistic`` (levels 0 to K-1)."""
-    num_levels: int = 256
-    """K, levels of an entry for the latter two; the digits of scikit-learn have 17."""
-    network: NetworkName = "auto"
-    """``linear``, ``mlp`` or ``convolutional``; ``auto`` takes convolutions for pictures
-    (C, H, W) of at least 16 by 16, and dense layers for all else."""
-    hidden_sizes: tuple[int, ...] = (256,)
-    """Units of the encoder's dense layers; the decoder has them in reverse."""
-    channels: tuple[int, ...] = (32, 64)
-    """Of a convolutional encoder's maps after each halving; the decoder has them in reverse."""
-    activation: Activation = "relu"
-    """Between the layers."""
     drawn_together: int = 1
     """Entries that are drawn at once. With 1 samples are of the distribution whose bound is
     known; more are as many times faster, and take these entries for independent."""

@@ -27,7 +27,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -37,27 +37,24 @@ from ...configuration import build_config, check_fields
 from ..autoregressive.gated_pixelcnn import GatedPixelCNN
 from ..autoregressive.made import MADE
 from ..data.dataset import Dataset, Events
-from ..decoders import DecoderName, decoder_named
+from ..decoders import decoder_named
 from ..family import AbstractFamily
 from ..generator import AbstractBound, AbstractDensity, AbstractLatent
-from ..networks.coders import CoderSettings, NetworkName
-from ..networks.mlp import Activation
+from ..networks.coders import CoderSettings
 from ..trainable import AbstractAdjusted, AbstractInitialised, AbstractTwoStage
 from ..training import FitResult, fit
 from .codebook import Codebook, straight_through
+from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractDecoderConfig
 from .grid_coders import GridDecoder, GridEncoder, grid_shape
 
 __all__ = ["VQVAE", "VQVAEConfig", "fit_prior"]
 
 _ENCODED_TOGETHER = 500
 
-_RANGES = {
+_RANGES = CODER_RANGES | {
     "num_codes": (2, math.inf, True),
     "code_size": (1, math.inf, True),
     "num_positions": (1, math.inf, True),
-    "num_levels": (2, math.inf, True),
-    "hidden_sizes": (1, math.inf, True),
-    "channels": (1, math.inf, True),
     "commitment": (0.0, math.inf, True),
     "codebook_decay": (0.0, 1.0, True),
     "dead_share": (0.0, 1.0, True),
@@ -65,15 +62,11 @@ _RANGES = {
     "prior_features": (1, math.inf, True),
     "prior_layers": (1, math.inf, True),
 }
-_CHOICES = {
-    "decoder": get_args(DecoderName),
-    "network": get_args(NetworkName),
-    "activation": get_args(Activation),
-}
+_CHOICES = CODER_CHOICES
 
 
 @dataclass(frozen=True)
-class VQVAEConfig:
+class VQVAEConfig(AbstractDecoderConfig):
     """Hyper-parameters of `VQVAE`; the paper has 512 codes of 64 numbers.
 
     Raises:
@@ -87,20 +80,6 @@ class VQVAEConfig:
     num_positions: int = 8
     """Codes of an event, where the network is dense; convolutions give as many as the picture has
     places after all halvings."""
-    decoder: DecoderName = "gaussian"
-    """Distribution of events, and so their support: ``bernoulli`` (zeros, ones), ``gaussian``
-    (real; one learnt sigma), ``categorical`` or ``discretised-logistic`` (levels 0 to K-1)."""
-    num_levels: int = 256
-    """Levels of an entry for the latter two; the digits of scikit-learn have 17."""
-    network: NetworkName = "auto"
-    """``linear``, ``mlp`` or ``convolutional``; ``auto`` takes convolutions for pictures
-    (C, H, W) of at least 16 by 16, and dense layers for all else."""
-    hidden_sizes: tuple[int, ...] = (256,)
-    """Units of the encoder's dense layers; the decoder has them in reverse."""
-    channels: tuple[int, ...] = (32, 64)
-    """Of a convolutional encoder's maps after each halving; the decoder has them in reverse."""
-    activation: Activation = "relu"
-    """Between the layers."""
     commitment: float = 0.25
     """Beta, weight of the encoder's distance from its codes."""
     codebook_decay: float = 0.99

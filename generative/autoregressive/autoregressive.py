@@ -15,19 +15,22 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-from ..conditionals import AbstractConditional, conditional_named
+from ..conditionals import AbstractConditional, ConditionalName, conditional_named
 from ..family import AbstractFamily
 from ..generator import AbstractDensity
 
 __all__ = [
+    "CONDITIONAL_CHOICES",
+    "CONDITIONAL_RANGES",
     "AbstractAutoregressive",
+    "AbstractConditionalConfig",
     "KnownEntries",
     "network_inputs",
     "raster_event",
@@ -54,6 +57,25 @@ class KnownEntries:
     def over(self, drawn: Shaped[Tensor, " batch"], entry: int) -> Shaped[Tensor, " batch"]:
         """(B,) what is drawn of an entry, but for what is known; of (B, D) events."""
         return torch.where(self.known[:, entry], self.x[:, entry].to(drawn.dtype), drawn)
+
+
+CONDITIONAL_RANGES = {
+    "num_levels": (2, math.inf, True),
+    "num_components": (1, math.inf, True),
+}
+CONDITIONAL_CHOICES = {"conditional": get_args(ConditionalName)}
+
+
+@dataclass(frozen=True)
+class AbstractConditionalConfig:
+    """What the conditionals of entries are, of all families alike."""
+
+    conditional: ConditionalName = "bernoulli"
+    """Distribution of an entry given those before it."""
+    num_levels: int = 256
+    """Values of an entry, where the conditional is categorical or a discretised logistic."""
+    num_components: int = 10
+    """Of the conditionals that are mixtures."""
 
 
 class AbstractAutoregressive(AbstractFamily, AbstractDensity):

@@ -38,7 +38,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import torch
@@ -46,10 +45,12 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from ...configuration import build_config, check_fields
-from ..conditionals import ConditionalName
 from ..networks.masked import MaskedConv2d
 from .autoregressive import (
+    CONDITIONAL_CHOICES,
+    CONDITIONAL_RANGES,
     AbstractAutoregressive,
+    AbstractConditionalConfig,
     KnownEntries,
     network_inputs,
     raster_event,
@@ -59,32 +60,24 @@ from .gated_stacks import GatedLayer, PixelScan, dealt_channels, pointwise_mask
 
 __all__ = ["GatedPixelCNN", "GatedPixelCNNConfig"]
 
-_RANGES = {
-    "num_levels": (2, math.inf, True),
-    "num_components": (1, math.inf, True),
+_RANGES = CONDITIONAL_RANGES | {
     "num_features": (1, math.inf, True),
     "num_layers": (1, math.inf, True),
     "first_kernel_size": (3, math.inf, True),
     "kernel_size": (3, math.inf, True),
     "num_head_features": (1, math.inf, True),
 }
-_CHOICES = {"conditional": get_args(ConditionalName)}
+_CHOICES = CONDITIONAL_CHOICES
 
 
 @dataclass(frozen=True)
-class GatedPixelCNNConfig:
+class GatedPixelCNNConfig(AbstractConditionalConfig):
     """Hyper-parameters of the gated PixelCNN; the sizes train on a CPU.
 
     Raises:
         ValueError: A value is out of range or of another kind; the message names the field.
     """
 
-    conditional: ConditionalName = "bernoulli"
-    """Distribution of a channel of a pixel given those before it."""
-    num_levels: int = 256
-    """Values of an entry, where the conditional is categorical or a discretised logistic."""
-    num_components: int = 10
-    """Of the conditionals that are mixtures."""
     one_hot: bool = False
     """Tell the network levels by an indicator each, in place of one number from -1 to 1: for
     levels without an order, such as codes."""

@@ -34,38 +34,36 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ...configuration import build_config, check_fields
-from ..conditionals import ConditionalName
 from ..networks.masked import EntryByEntry, MaskedMLP, drawn_order
-from .autoregressive import AbstractAutoregressive, KnownEntries, network_inputs
+from .autoregressive import (
+    CONDITIONAL_CHOICES,
+    CONDITIONAL_RANGES,
+    AbstractAutoregressive,
+    AbstractConditionalConfig,
+    KnownEntries,
+    network_inputs,
+)
 
 __all__ = ["MADE", "MADEConfig"]
 
 EntryOrder = Literal["natural", "random"]
 
-_RANGES = {
-    "num_levels": (2, math.inf, True),
-    "num_components": (1, math.inf, True),
+_RANGES = CONDITIONAL_RANGES | {
     "hidden_sizes": (1, math.inf, True),
     "num_masks": (1, math.inf, True),
     "mask_seed": (0, math.inf, True),
 }
-_CHOICES = {"conditional": get_args(ConditionalName), "order": get_args(EntryOrder)}
+_CHOICES = CONDITIONAL_CHOICES | {"order": get_args(EntryOrder)}
 
 
 @dataclass(frozen=True)
-class MADEConfig:
+class MADEConfig(AbstractConditionalConfig):
     """Hyper-parameters of MADE; the defaults are the paper's for binarised MNIST with one mask.
 
     Raises:
         ValueError: A value is out of range or of another kind; the message names the field.
     """
 
-    conditional: ConditionalName = "bernoulli"
-    """Distribution of an entry given those before it."""
-    num_levels: int = 256
-    """Values of an entry, where the conditional is categorical or a discretised logistic."""
-    num_components: int = 10
-    """Of the conditionals that are mixtures."""
     one_hot: bool = False
     """Tell the network levels by an indicator each, in place of one number from -1 to 1: for
     levels without an order, such as codes."""

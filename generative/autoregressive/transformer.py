@@ -38,11 +38,13 @@ from ...configuration import build_config, check_fields
 from ..conditionals import (
     AbstractConditional,
     CategoricalConditional,
-    ConditionalName,
 )
 from ..networks.attention import KeyValueCache, TransformerBlock, sinusoidal_positions
 from .autoregressive import (
+    CONDITIONAL_CHOICES,
+    CONDITIONAL_RANGES,
     AbstractAutoregressive,
+    AbstractConditionalConfig,
     KnownEntries,
     network_inputs,
     raster_event,
@@ -54,34 +56,25 @@ __all__ = ["Transformer", "TransformerConfig"]
 PositionKind = Literal["learnt", "sinusoidal"]
 ContextPlace = Literal["prefix", "added"]
 
-_RANGES = {
-    "num_levels": (2, math.inf, True),
-    "num_components": (1, math.inf, True),
+_RANGES = CONDITIONAL_RANGES | {
     "width": (1, math.inf, True),
     "num_heads": (1, math.inf, True),
     "num_layers": (1, math.inf, True),
 }
-_CHOICES = {
-    "conditional": get_args(ConditionalName),
+_CHOICES = CONDITIONAL_CHOICES | {
     "positions": get_args(PositionKind),
     "context_place": get_args(ContextPlace),
 }
 
 
 @dataclass(frozen=True)
-class TransformerConfig:
+class TransformerConfig(AbstractConditionalConfig):
     """Hyper-parameters of the transformer; the sizes train on a CPU.
 
     Raises:
         ValueError: A value is out of range or of another kind; the message names the field.
     """
 
-    conditional: ConditionalName = "bernoulli"
-    """Distribution of an entry given those before it."""
-    num_levels: int = 256
-    """Values of an entry, where the conditional is categorical or a discretised logistic."""
-    num_components: int = 10
-    """Of the conditionals that are mixtures."""
     width: int = 64
     """Features of a token; a multiple of the number of heads."""
     num_heads: int = 4

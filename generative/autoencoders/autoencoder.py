@@ -44,7 +44,7 @@ from torch.distributions import constraints
 from ...configuration import build_config, check_fields
 from ..family import AbstractFamily
 from ..generator import AbstractLatent
-from ..networks.coders import CoderSettings, Decoder, Encoder
+from ..networks.coders import Decoder, Encoder
 from ..parallel_training import average_numbers
 from ..trainable import AbstractAdjusted
 from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractCoderConfig
@@ -166,9 +166,7 @@ class Autoencoder(AbstractFamily, AbstractLatent, AbstractAdjusted):
         )
         size = config.latent_size
         self.latent_shape = (size,)
-        coders = CoderSettings(
-            config.network, config.hidden_sizes, config.channels, config.activation
-        )
+        coders = config.coders
         self.encoder = Encoder(self.event_shape, size, coders, context_shape=self.context_shape)
         self.decoder = Decoder(size, self.event_shape, 1, coders, context_shape=self.context_shape)
         self.register_buffer("latent_mean", torch.zeros(size))

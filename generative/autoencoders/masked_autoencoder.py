@@ -38,7 +38,7 @@ from ...configuration import build_config, check_fields
 from ..decoders import decoder_named
 from ..family import AbstractFamily
 from ..generator import AbstractBound
-from ..networks.coders import CoderSettings, Decoder, Encoder
+from ..networks.coders import Decoder, Encoder
 from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractDecoderConfig
 
 __all__ = ["MaskedAutoencoder", "MaskedAutoencoderConfig", "drawn_masks"]
@@ -116,9 +116,7 @@ class MaskedAutoencoder(AbstractFamily, AbstractBound):
         super().__init__(
             event_shape, context_shape=context_shape, support=likelihood.support, config=config
         )
-        coders = CoderSettings(
-            config.network, config.hidden_sizes, config.channels, config.activation
-        )
+        coders = config.coders
         self.likelihood = likelihood
         first, *rest = self.event_shape or (1,)
         self.encoder = Encoder(

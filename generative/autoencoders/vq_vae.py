@@ -40,7 +40,6 @@ from ..data.dataset import Dataset, Events
 from ..decoders import decoder_named
 from ..family import AbstractFamily
 from ..generator import AbstractBound, AbstractDensity, AbstractLatent
-from ..networks.coders import CoderSettings
 from ..trainable import AbstractAdjusted, AbstractInitialised, AbstractTwoStage
 from ..training import FitResult, fit
 from .codebook import Codebook, straight_through
@@ -150,9 +149,7 @@ class VQVAE(
         super().__init__(
             event_shape, context_shape=context_shape, support=likelihood.support, config=config
         )
-        coders = CoderSettings(
-            config.network, config.hidden_sizes, config.channels, config.activation
-        )
+        coders = config.coders
         context, size = self.context_shape, config.code_size
         grid = grid_shape(self.event_shape, coders, config.num_positions)
         self.latent_shape = grid if len(grid) == 1 else (1, *grid)

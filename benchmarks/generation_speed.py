@@ -156,7 +156,7 @@ def our_vae(num_updates, compiled):
     return measure_fit(vae, pictures(), VAE_BATCH, num_updates, compile=compiled)
 
 
-# ---- sampling: steps of one sampler, or entries of one picture ------------------------------------
+# ---- sampling: steps of one sampler, or entries of one picture ---------------------------------
 
 
 def our_ddpm():
@@ -208,13 +208,16 @@ def diffusers_sampler(share, scheduler, steps):
         clip_sample=False,
     )
     found.set_timesteps(steps)
+    times = torch.arange(1, DIFFUSION_STEPS + 1) / DIFFUSION_STEPS
+    with torch.no_grad():
+        told = torch.split(model.network.told(times), 1)  # beforehand, as ours does
 
     def sample():
         rng = torch.Generator().manual_seed(0)
         x = torch.randn(DIFFUSION_BATCH, 2, generator=rng)
         for t in found.timesteps:
-            time = ((t + 1) / DIFFUSION_STEPS).expand(DIFFUSION_BATCH)
-            x = found.step(model.network(x, time, None), t, x, generator=rng).prev_sample
+            predicted = model.network.denoise(x, told[int(t)])
+            x = found.step(predicted, t, x, generator=rng).prev_sample
         return x
 
     repetitions = max(10 * DIFFUSION_STEPS // steps // share, 1)
@@ -222,15 +225,15 @@ def diffusers_sampler(share, scheduler, steps):
 
 
 def network_alone(share):
-    """What no sampler can do without: the network, on one batch of times."""
+    """What no sampler can do without: the network, told the time beforehand."""
     import torch
 
     network = our_ddpm().network
-    x, time = torch.randn(DIFFUSION_BATCH, 2), torch.rand(DIFFUSION_BATCH)
+    x, told = torch.randn(DIFFUSION_BATCH, 2), network.told(torch.full((1,), 0.5))
 
     def evaluate():
         for _ in range(DIFFUSION_STEPS):
-            network(x, time, None)
+            network.denoise(x, told)
 
     return timed_samples(evaluate, DIFFUSION_STEPS, max(10 // share, 1))
 
@@ -396,7 +399,7 @@ PROTOCOL = (
     f"dimensions costs what couplings cost. VAE: binary pictures of 28 x 28, Bernoulli decoder, "
     f"batches of {VAE_BATCH}, one hidden layer of 512. Our updates are those of `fit`, with its "
     "order of batches, checks and reports; the peers' those of a loop over torch's DataLoader. "
-    f"Diffusion: the same network for all, {HIDDEN[0]}x{HIDDEN[1]} with 64 features of time, "
+    f"Diffusion: the same network for all, {HIDDEN[0]}x{HIDDEN[1]}, told all times beforehand, "
     f"{DIFFUSION_BATCH} samples of 2 entries. Pictures: {PICTURES} at a time, networks of the "
     f"default size, untrained; the loop without caches is measured at {NAIVE_POSITIONS} of the "
     "784 entries, evenly spaced, as each costs it the same."

@@ -1,8 +1,9 @@
-"""Training a generator on data, with a record that it can go on from.
+"""Training a generator on data and measuring it, with a record that it can go on from.
 
 from gymagine.experiments.generation import generate
 result = generate("spline-flow", "moons", num_updates=2_000)
 result.record.folder                                          # pictures, TensorBoard, files
+result.results.likelihoods                                    # its own, and those of baselines
 """
 
 from __future__ import annotations
@@ -14,23 +15,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from stable_baselines3.common.logger import Logger
 
-from ..configuration import build_config, config_to_json
+from ..configuration import config_to_json
 from ..generative.arithmetic import acting_arithmetic
 from ..generative.data.dataset import Dataset
 from ..generative.family import AbstractFamily
 from ..generative.fit_checkpoint import updates_in
-from ..generative.fit_settings import FitSettings
+from ..generative.fit_settings import settings_for
 from ..generative.trainable import AbstractTwoStage
 from ..generative.training import FitResult, fit
 from .folder_lock import folder_lock
 from .generation_data import check_likelihood, data_for, likelihood_for
+from .generation_measuring import measure
 from .generation_records import GenerationRecord, GenerationSettings
+from .generation_results import GenerationResults, Measuring
 from .generation_watching import GenerationWatcher, write_pictures
 from .generator_catalogue import generator_class
-from .scalars import run_logger
+from .scalars import record_hyperparameters, run_logger
 
 __all__ = ["GenerationResult", "generate", "resume_generation"]
+
+_USUAL = Measuring()
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,13 @@ class GenerationResult:
         record: The folder.
         generator: Trained.
         fit: How training went; of two stages, the first.
+        results: What the generator is worth; None where it was not to be measured.
     """
 
     record: GenerationRecord
     generator: AbstractFamily
     fit: FitResult
+    results: GenerationResults | None
 
 
 def generate(
@@ -57,6 +65,7 @@ def generate(
     conditional: bool = False,
     hyperparameters: Mapping[str, Any] | None = None,
     folder: str | os.PathLike[str] = "runs",
+    measuring: Measuring | None = _USUAL,
     checkpoint_interval: int = 500,
     progress_bar: bool = False,
     console: bool = False,
@@ -72,20 +81,21 @@ def generate(
         conditional: Take the classes as context.
         hyperparameters: Of the family, where they are not its defaults.
         folder: Where runs are kept.
+        measuring: How much to spend on it in the end; None does not measure.
         checkpoint_interval: Updates between two checkpoints.
         progress_bar: Show a bar.
         console: Print the logger's tables.
-        settings: Of training (see `fit`).
+        settings: Of training (see `fit`); the family's defaults where they are not given.
 
     Raises:
         TypeError: A hyper-parameter or a setting is unknown.
         ValueError: A name is unknown, or a value out of range.
     """
     found = data_for(family, data, form=form, conditional=conditional)
-    given = build_config(FitSettings, settings, "fit")
     chosen = likelihood_for(family, found) | dict(hyperparameters or {})
     generator = _new_generator(family, found, seed, chosen)
     check_likelihood(generator, found)
+    given = settings_for(generator, settings)
     described = GenerationSettings(
         family=family,
         data=data,
@@ -100,6 +110,7 @@ def generate(
         record,
         generator,
         found,
+        measuring=measuring,
         checkpoint_interval=checkpoint_interval,
         progress_bar=progress_bar,
         console=console,
@@ -109,6 +120,7 @@ def generate(
 def resume_generation(
     record: GenerationRecord,
     *,
+    measuring: Measuring | None = _USUAL,
     checkpoint_interval: int = 500,
     progress_bar: bool = False,
     console: bool = False,
@@ -117,6 +129,7 @@ def resume_generation(
 
     Args:
         record: The run.
+        measuring: How much to spend on it in the end; None does not measure.
         checkpoint_interval: Updates between two checkpoints.
         progress_bar: Show a bar.
         console: Print the logger's tables.
@@ -128,6 +141,7 @@ def resume_generation(
         record,
         generator,
         data,
+        measuring=measuring,
         checkpoint_interval=checkpoint_interval,
         progress_bar=progress_bar,
         console=console,
@@ -154,47 +168,98 @@ def _train(
     generator: AbstractFamily,
     data: Dataset,
     *,
+    measuring: Measuring | None,
     checkpoint_interval: int,
     progress_bar: bool,
     console: bool,
 ) -> GenerationResult:
-    seed = record.settings.seed
+    settings = record.settings
     resumed_at = updates_in(record.checkpoint) if record.checkpoint.exists() else None
     with (
         folder_lock(record.folder),
         run_logger(record.folder, resumed_at=resumed_at, console=console) as logger,
     ):
+        if resumed_at is None:
+            _record_hyperparameters(logger, record)
         try:
-            result = fit(
+            trained = fit(
                 generator,
                 data,
-                seed=seed,
-                watcher=GenerationWatcher(logger, data, seed=seed),
+                seed=settings.seed,
+                watcher=GenerationWatcher(logger, data, seed=settings.seed),
                 checkpoint=record.checkpoint,
                 checkpoint_interval=checkpoint_interval,
                 progress_bar=progress_bar,
-                **record.settings.fit,
+                **settings.fit,
             )
             if isinstance(generator, AbstractTwoStage):
                 generator.fit_second(
                     data,
-                    seed=seed,
+                    seed=settings.seed,
                     checkpoint=record.second_checkpoint,
                     checkpoint_interval=checkpoint_interval,
                     progress_bar=progress_bar,
-                    **record.settings.fit,
+                    **settings.fit,
                 )
+            generator.save(record.generator_file)
+            results = _looked_at(record, generator, data, trained, logger, measuring)
         except KeyboardInterrupt:
             record.set_status("interrupted", _updates(record.checkpoint))
             raise
         except ValueError as error:
             record.set_status("failed", _updates(record.checkpoint), str(error))
             raise
-    generator.save(record.generator_file)
-    with acting_arithmetic(record.settings.fit["num_threads"]):
-        write_pictures(generator, data, record.folder, seed)
-    record.set_status("finished", result.num_updates)
-    return GenerationResult(record, generator, result)
+    record.set_status("finished", trained.num_updates)
+    return GenerationResult(record, generator, trained, results)
+
+
+def _looked_at(
+    record: GenerationRecord,
+    generator: AbstractFamily,
+    data: Dataset,
+    trained: FitResult,
+    logger: Logger,
+    measuring: Measuring | None,
+) -> GenerationResults | None:
+    """Pictures of what was trained, and what it is worth, unless a file says so already."""
+    settings = record.settings
+    if record.results_file.exists():
+        return GenerationResults.read(record.results_file)
+    with acting_arithmetic(settings.fit["num_threads"]):
+        write_pictures(generator, data, record.folder, settings.seed)
+        if measuring is None:
+            return None
+        untrained = _new_generator(settings.family, data, settings.seed, settings.hyperparameters)
+        results = measure(
+            generator,
+            untrained.to(generator.example.device).eval(),
+            data,
+            trained,
+            family=settings.family,
+            form=settings.form or None,
+            seed=settings.seed,
+            measuring=measuring,
+            folder=record.folder.parents[1],
+        )
+    for name, value in results.scalars().items():
+        logger.record(name, value)
+    logger.record("time/total_timesteps", trained.num_updates, exclude="tensorboard")
+    logger.dump(trained.num_updates)
+    results.write(record.results_file)
+    return results
+
+
+def _record_hyperparameters(logger: Logger, record: GenerationRecord) -> None:
+    settings = record.settings
+    shown = {
+        "family": settings.family,
+        "data": settings.data,
+        "form": settings.form,
+        "seed": settings.seed,
+        **settings.fit,
+        **settings.hyperparameters,
+    }
+    record_hyperparameters(logger, shown)
 
 
 def _updates(checkpoint: Path) -> int:

@@ -14,7 +14,7 @@ from torch.distributions import constraints
 from ..generative.data.catalogue import DATASETS, dataset_named
 from ..generative.data.dataset import Dataset
 from ..generative.data.preparation import AbstractPreparation
-from ..generative.generator import AbstractGenerator
+from ..generative.generator import AbstractBound, AbstractDensity, AbstractGenerator
 from .generator_catalogue import find_generator, generator_class
 
 __all__ = [
@@ -62,7 +62,7 @@ def likelihood_for(family: str, data: Dataset) -> dict[str, Any]:
 
 
 def check_likelihood(generator: AbstractGenerator, data: Dataset) -> None:
-    """Make sure that a generator's events are what the data are.
+    """Make sure that a generator's likelihood, if it has one, is of what the data are.
 
     A density of zeros and ones, for one, grows without bound and means nothing.
 
@@ -70,7 +70,9 @@ def check_likelihood(generator: AbstractGenerator, data: Dataset) -> None:
         ValueError: They are not.
     """
     preparation = preparation_of(data)
-    if preparation is None or preparation.support.is_discrete == generator.support.is_discrete:
+    if preparation is None or not isinstance(generator, AbstractDensity | AbstractBound):
+        return
+    if preparation.support.is_discrete == generator.support.is_discrete:
         return
     raise ValueError(
         f"expected a likelihood of events in {preparation.support}, as those of {data.name} are "

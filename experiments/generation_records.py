@@ -122,6 +122,11 @@ class GenerationRecord:
         return self.folder / "checkpoint" / "generator.safetensors"
 
     @property
+    def results_file(self) -> Path:
+        """What the generator is worth; it exists once that is measured."""
+        return self.folder / "results.json"
+
+    @property
     def status(self) -> GenerationStatus:
         """How it stands; ``running`` also where it was killed."""
         found: GenerationStatus = json.loads((self.folder / "status.json").read_text())["status"]

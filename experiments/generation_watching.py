@@ -76,12 +76,12 @@ def pictures_of(generator: AbstractGenerator, data: Dataset, seed: int) -> dict[
     """Samples and, of a generator with latents, reconstructions and interpolations, by name."""
     found = {"samples": samples(generator, data, seed=seed)}
     if isinstance(generator, AbstractLatent):
-        found["reconstructions"] = reconstructions(generator, data)
-        x, context = _real_events(generator, data, 1)
+        found["reconstructions"] = reconstructions(generator, data, seed=seed)
+        x, context = _real_events(generator, data, 1, seed)
         with torch.no_grad():
             latent = generator.encode(x, context)
         if latent.is_floating_point():  # between two codes there is nothing
-            found["interpolations"] = interpolations(generator, data)
+            found["interpolations"] = interpolations(generator, data, seed=seed)
     return found
 
 
@@ -105,17 +105,17 @@ def samples(
     if generator.context_shape is None:
         num = num or (_NUM_SAMPLES if len(shape) == 3 else _NUM_POINTS)
         drawn = generator.sample(num, temperature=temperature, rng=rng)
-        return drawn_events(drawn, data, reference=_real_events(generator, data, num)[0])
+        return drawn_events(drawn, data, reference=_real_events(generator, data, num, seed)[0])
     contexts = torch.eye(generator.context_shape[0]).to(generator.example)
     num = num or 8
     drawn = generator.sample(num, contexts, temperature=temperature, rng=rng).transpose(0, 1)
     return drawn_events(drawn.flatten(0, 1), data, num_columns=num)
 
 
-def reconstructions(generator: AbstractGenerator, data: Dataset) -> Picture:
+def reconstructions(generator: AbstractGenerator, data: Dataset, *, seed: int = 0) -> Picture:
     """Real events and, below them, what comes back from their latents."""
     assert isinstance(generator, AbstractLatent), "only those have any"
-    x, context = _real_events(generator, data, 2 * _NUM_PAIRS)
+    x, context = _real_events(generator, data, 2 * _NUM_PAIRS, seed)
     with torch.no_grad():
         back = generator.decode(generator.encode(x, context), context)
     if data.train.x.dim() != 4:
@@ -123,10 +123,10 @@ def reconstructions(generator: AbstractGenerator, data: Dataset) -> Picture:
     return drawn_events(torch.cat([x, back]), data, num_columns=len(x))
 
 
-def interpolations(generator: AbstractGenerator, data: Dataset) -> Picture:
+def interpolations(generator: AbstractGenerator, data: Dataset, *, seed: int = 0) -> Picture:
     """Straight lines between the latents of pairs of real events, a row of each."""
     assert isinstance(generator, AbstractLatent), "only those have any"
-    x, context = _real_events(generator, data, 2 * _NUM_PAIRS)
+    x, context = _real_events(generator, data, 2 * _NUM_PAIRS, seed)
     with torch.no_grad():
         z = generator.encode(x, context)
         first, last = z[0::2], z[1::2]
@@ -151,7 +151,7 @@ def completions(
             f"expected a generator that completes events, got {type(generator).__name__}, which "
             "does not"
         )
-    x, context = _real_events(generator, data, 2 * _NUM_PAIRS)
+    x, context = _real_events(generator, data, 2 * _NUM_PAIRS, seed)
     known = torch.zeros(len(x), generator.num_entries, dtype=torch.bool, device=x.device)
     known[:, : generator.num_entries // 2] = True
     known = known.view_as(x)
@@ -162,9 +162,10 @@ def completions(
 
 
 def _real_events(
-    generator: AbstractGenerator, data: Dataset, num: int
+    generator: AbstractGenerator, data: Dataset, num: int, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The first events that were not learnt from, as the generator takes them, and contexts."""
     events = (data.test or data.held_out or data.train).take(slice(0, num))
-    x = data.prepared(events.x).to(generator.example.device)
+    x = data.prepared(events.x, torch.Generator().manual_seed(seed))
+    x = x.to(generator.example.device)
     return x, None if events.context is None else events.context.to(generator.example)

@@ -8,6 +8,10 @@ if __name__ == "generative":
 from ..lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from .adversarial.dcgan import DCGAN as DCGAN
+    from .adversarial.gan import GAN as GAN
+    from .adversarial.unrolled_gan import UnrolledGAN as UnrolledGAN
+    from .adversarial.wgan_gp import WGANGP as WGANGP
     from .autoencoders.autoencoder import Autoencoder as Autoencoder
     from .autoencoders.beta_vae import BetaVAE as BetaVAE
     from .autoencoders.m2 import M2 as M2
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from .data.environments import frames as frames
     from .data.environments import transitions as transitions
     from .diffusion.ddpm import DDPM as DDPM
+    from .diffusion.edm import EDM as EDM
+    from .diffusion.vp_diffusion import VPDiffusion as VPDiffusion
     from .flows.flow_matching import FlowMatching as FlowMatching
     from .flows.maf import MAF as MAF
     from .flows.nice import NICE as NICE
@@ -40,13 +46,17 @@ if TYPE_CHECKING:
     from .training import fit as fit
 
 __all__ = [
+    "DCGAN",
     "DDPM",
+    "EDM",
+    "GAN",
     "M2",
     "MADE",
     "MAF",
     "NICE",
     "VAE",
     "VQVAE",
+    "WGANGP",
     "AbstractBound",
     "AbstractDensity",
     "AbstractGenerator",
@@ -64,6 +74,8 @@ __all__ = [
     "RealNVP",
     "SplineFlow",
     "Transformer",
+    "UnrolledGAN",
+    "VPDiffusion",
     "check_generator",
     "dataset_named",
     "fit",
@@ -82,11 +94,14 @@ __getattr__, __dir__ = export_lazily(
         "Autoencoder": ".autoencoders.autoencoder",
         "BetaVAE": ".autoencoders.beta_vae",
         "Codec": ".codec",
+        "DCGAN": ".adversarial.dcgan",
         "DDPM": ".diffusion.ddpm",
         "Dataset": ".data.dataset",
+        "EDM": ".diffusion.edm",
         "Events": ".data.dataset",
         "FitResult": ".training",
         "FlowMatching": ".flows.flow_matching",
+        "GAN": ".adversarial.gan",
         "GatedPixelCNN": ".autoregressive.gated_pixelcnn",
         "M2": ".autoencoders.m2",
         "MADE": ".autoregressive.made",
@@ -97,8 +112,11 @@ __getattr__, __dir__ = export_lazily(
         "RealNVP": ".flows.real_nvp",
         "SplineFlow": ".flows.spline_flow",
         "Transformer": ".autoregressive.transformer",
+        "UnrolledGAN": ".adversarial.unrolled_gan",
         "VAE": ".autoencoders.vae",
+        "VPDiffusion": ".diffusion.vp_diffusion",
         "VQVAE": ".autoencoders.vq_vae",
+        "WGANGP": ".adversarial.wgan_gp",
         "check_generator": ".testing",
         "dataset_named": ".data.catalogue",
         "fit": ".training",

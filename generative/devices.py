@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["array_of", "check_device", "device_named", "is_there", "on_device"]
+__all__ = ["array_of", "check_device", "device_named", "is_there", "on_device", "seed_noise"]
 
 _Tree = TypeVar("_Tree")
 
@@ -76,3 +76,22 @@ def is_there(device: str) -> bool:
     except (RuntimeError, AssertionError, ImportError):  # what torch raises differs
         return False
     return True
+
+
+def seed_noise(device: torch.device, seed: int) -> None:
+    """Seed torch's own generators, of the processor and of a device.
+
+    `torch.manual_seed` does the same for every kind of device that there could be, and keeps for
+    each without drivers how it was called: a tenth of a small network's update.
+
+    Args:
+        device: On which noise is drawn.
+        seed: From 0 to 2**64 - 1.
+    """
+    if device.type not in ("cpu", "cuda"):
+        torch.manual_seed(seed)
+        return
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

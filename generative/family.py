@@ -6,7 +6,8 @@ A generator of one's own needs none of it: `AbstractGenerator` and `module_state
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from torch.distributions import constraints
@@ -37,11 +38,14 @@ class AbstractFamily(AbstractGenerator):
         Config: The frozen dataclass of the family's hyper-parameters, each with its default and a
             docstring: keyword arguments, the command line's options and files come from it.
         name: What the command line calls the family, such as ``gated-pixelcnn``.
+        fit_defaults: Settings of `fit` that suit the family better than the usual ones, where the
+            user gives none.
         config: This generator's hyper-parameters.
     """
 
     Config: ClassVar[type[Any]]
     name: ClassVar[str]
+    fit_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def __init__(
         self,

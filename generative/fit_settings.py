@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
-from ..configuration import check_fields
+from ..configuration import build_config, check_fields
+from .family import AbstractFamily
+from .generator import AbstractGenerator
+from .trainable import AbstractGame
 
-__all__ = ["FitSettings", "StepSizes"]
+__all__ = ["FitSettings", "StepSizes", "settings_for"]
 
 StepSizes = Literal["constant", "linear", "cosine"]
 
@@ -106,3 +110,25 @@ class FitSettings:
             weight_decay=self.weight_decay,
             fused=True,
         )
+
+
+def settings_for(generator: AbstractGenerator, given: Mapping[str, Any]) -> FitSettings:
+    """The settings with which `fit` trains a generator.
+
+    Args:
+        generator: Of a family, which may have defaults of its own (``fit_defaults``), or not.
+        given: Fields of `FitSettings` that the user chose.
+
+    Raises:
+        TypeError: A setting is unknown.
+        ValueError: A setting is out of range, or means nothing for the generator.
+    """
+    own = generator.fit_defaults if isinstance(generator, AbstractFamily) else {}
+    settings: FitSettings = build_config(FitSettings, {**own, **given}, "FitSettings")
+    if settings.patience is not None and isinstance(generator, AbstractGame):
+        raise ValueError(
+            f"expected no patience for a {type(generator).__name__}, whose loss is measured by an "
+            f"opponent that learns too and does not fall as samples get better, got "
+            f"{settings.patience}"
+        )
+    return settings

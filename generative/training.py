@@ -37,12 +37,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ..configuration import build_config, config_to_json
+from ..configuration import config_to_json
 from .arithmetic import learning_arithmetic
 from .data.dataset import BatchOrder, Dataset, Events
-from .devices import device_named
+from .devices import device_named, seed_noise
 from .fit_checkpoint import FitProgress, read_checkpoint, write_checkpoint
-from .fit_settings import FitSettings
+from .fit_gradients import gradient_of
+from .fit_settings import FitSettings, settings_for
 from .generator import AbstractGenerator
 from .module_state import module_arrays, optimiser_arrays, restore_module, restore_optimiser
 from .parallel_training import (
@@ -54,12 +55,18 @@ from .parallel_training import (
     share_of,
     share_state,
 )
-from .trainable import AbstractAdjusted, AbstractInitialised, AbstractPhased, Phase
+from .trainable import (
+    AbstractAdjusted,
+    AbstractInitialised,
+    AbstractPhased,
+    AbstractSettled,
+    Phase,
+)
 
 __all__ = ["FitResult", "FitWatcher", "fit"]
 
-_TRAINING, _EVALUATION, _INITIALISATION = 0, 1, 2  # streams of noise
-_EVALUATED_TOGETHER, _CHECKED_TOGETHER = 500, 10_000
+_TRAINING, _EVALUATION, _INITIALISATION, _SETTLING = range(4)  # streams of noise
+_EVALUATED_TOGETHER, _CHECKED_TOGETHER, _SETTLED_TOGETHER = 500, 10_000, 1_000
 
 
 @runtime_checkable
@@ -116,13 +123,15 @@ def fit(
         checkpoint: A file to go on from, if there is one, and to write to.
         checkpoint_interval: Updates between two such files.
         progress_bar: Show a bar with the rate and the time left.
-        settings: Fields of `FitSettings`.
+        settings: Fields of `FitSettings`; those not given are the family's ``fit_defaults``, if it
+            has them.
 
     Raises:
         TypeError: A setting is unknown.
-        ValueError: A setting is out of range; events are outside the generator's support or of
-            another shape; the loss is not finite, so that training cannot go on; or the checkpoint
-            is damaged, or of other settings.
+        ValueError: A setting is out of range, or means nothing for the generator: patience with a
+            game (`AbstractGame`); events are outside the generator's support or of another shape;
+            the loss is not finite, so that training cannot go on; or the checkpoint is damaged, or
+            of other settings.
 
     Example:
         >>> class Centre(AbstractGenerator):
@@ -140,7 +149,7 @@ def fit(
         >>> torch.allclose(centre.mean, x.mean(dim=0), atol=0.1)
         True
     """
-    given = build_config(FitSettings, settings, "FitSettings")
+    given = settings_for(generator, settings)
     dataset = data if isinstance(data, Dataset) else Dataset(Events(data))
     device, begun = device_named(given.device), time.perf_counter()
     with learning_arithmetic(given.num_threads), _own_noise(device):
@@ -170,8 +179,15 @@ class _Training:
         share_state(generator)
         self._phases = _phases_of(generator)
         self._optimisers = [settings.optimiser(list(phase.parameters)) for phase in self._phases]
-        self._losses = [
-            torch.compile(phase.loss) if settings.compile else phase.loss for phase in self._phases
+        self._gradients = [
+            gradient_of(
+                phase,
+                generator,
+                device,
+                compiled=settings.compile,
+                mixed_precision=settings.mixed_precision,
+            )
+            for phase in self._phases
         ]
         self._average: AveragedModel | None = None
         if settings.average_decay is not None:
@@ -208,12 +224,15 @@ class _Training:
     @cached_property
     def _fingerprint(self) -> dict[str, Any]:
         """What a checkpoint is made with; the data are gone through once."""
-        return {
+        made_with: dict[str, Any] = {
             "generator": type(self.generator).__name__,
             "settings": config_to_json(self._settings),
             "seed": self._seed,
             "data": self._data.train.checksum,
         }
+        if isinstance(self.generator, AbstractPhased):
+            made_with["phases"] = [[p.name, p.updates, p.step_factor] for p in self._phases]
+        return made_with
 
     # ---- training -------------------------------------------------------------------------------
 
@@ -259,17 +278,16 @@ class _Training:
         """One round of all phases."""
         progress, settings = self._progress, self._settings
         rate = settings.learning_rate_at(progress.update)
-        turns = zip(self._phases, self._losses, self._optimisers, strict=True)
-        for i, (phase, losses, optimiser) in enumerate(turns):
+        turns = zip(self._phases, self._gradients, self._optimisers, strict=True)
+        for i, (phase, gradient, optimiser) in enumerate(turns):
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * phase.step_factor
             for _ in range(phase.updates):
                 self._seed_noise(_TRAINING, progress.batch)
                 x, context = self._batch(progress.batch)
-                with self._precision():
-                    loss = losses(x, context, None).mean()
-                self._step(phase.parameters, loss, optimiser)
-                self._sums[i] += loss.detach() / phase.updates
+                loss, found = gradient(x, context)
+                self._step(phase.parameters, found, optimiser)
+                self._sums[i] += loss / phase.updates
                 progress.batch += 1
         if isinstance(self.generator, AbstractAdjusted):
             self.generator.adjust(x, context, None)
@@ -279,11 +297,12 @@ class _Training:
         progress.summed += 1
 
     def _step(
-        self, parameters: Sequence[nn.Parameter], loss: Tensor, optimiser: torch.optim.Optimizer
+        self,
+        parameters: Sequence[nn.Parameter],
+        gradients: Sequence[Tensor | None],
+        optimiser: torch.optim.Optimizer,
     ) -> None:
-        # not backward(), which would leave gradients in other phases' parameters
-        found = torch.autograd.grad(loss, list(parameters), allow_unused=True)
-        for parameter, gradient in zip(parameters, found, strict=True):
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = _laid_out_as(parameter, gradient)
         average_gradients(parameters)
         if self._settings.max_grad_norm is not None:
@@ -293,13 +312,16 @@ class _Training:
     def _batch(self, number: int) -> tuple[Tensor, Tensor | None]:
         """(B, *event) prepared events and their contexts, on the device."""
         indices = torch.from_numpy(share_of(self._order.indices(number)))
-        events = self._data.train.take(indices)
+        return self._prepared(self._data.train.take(indices))
+
+    def _prepared(self, events: Events) -> tuple[Tensor, Tensor | None]:
         context = None if events.context is None else events.context.to(self.device)
         return self._data.prepared(events.x.to(self.device)), context
 
     def _seed_noise(self, stream: int, number: int) -> None:
         entropy = [self._seed, stream, number, process_number()]
-        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
+        seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+        seed_noise(self.device, seed)
 
     def _precision(self) -> torch.autocast:
         enabled = self._settings.mixed_precision
@@ -338,6 +360,7 @@ class _Training:
     def _evaluate(self, watcher: FitWatcher | None) -> None:
         progress, held_out = self._progress, self._data.held_out
         evaluated = self._evaluated()
+        self._settle(evaluated)
         evaluated.eval()
         if held_out is not None:
             loss = self._mean_loss(evaluated, held_out)
@@ -359,6 +382,15 @@ class _Training:
             watcher.evaluated(progress.update, evaluated)
         self.generator.train()
 
+    def _settle(self, evaluated: AbstractGenerator) -> None:
+        """Let statistics follow the parameters that are evaluated."""
+        if isinstance(evaluated, AbstractSettled):
+            self._seed_noise(_SETTLING, self._progress.update)
+            order = BatchOrder(len(self._data.train), _SETTLED_TOGETHER, seed=self._seed)
+            events = self._data.train.take(torch.from_numpy(order.indices(0)))
+            evaluated.settle(*self._prepared(events), None)
+            share_state(evaluated)
+
     def _mean_loss(self, generator: AbstractGenerator, events: Events) -> float:
         """Of all events, with the same noise in every evaluation."""
         total = 0.0
@@ -366,9 +398,7 @@ class _Training:
         with torch.no_grad():
             for number, start in enumerate(range(0, len(events), size)):
                 self._seed_noise(_EVALUATION, number)
-                part = events.take(slice(start, start + size))
-                x = self._data.prepared(part.x.to(self.device))
-                context = None if part.context is None else part.context.to(self.device)
+                x, context = self._prepared(events.take(slice(start, start + size)))
                 with self._precision():
                     total += float(generator.loss(x, context).double().sum())
         return total / len(events)

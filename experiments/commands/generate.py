@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import tyro
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from ..generation import GenerationResult
 
 __all__ = ["run"]
+
+Measure: TypeAlias = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="In the end, compare likelihood and samples with events that were not learnt from, "
+        "beside baselines: a minute at most."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Options:
     ] = None
     classes: Annotated[bool, tyro.conf.arg(help="Take the classes as context.")] = False
     checkpoint_every: Annotated[int, tyro.conf.arg(help="Updates between checkpoints.")] = 500
+    measure: Measure = True
     folder: Folder = Path("runs")
     console: Annotated[bool, tyro.conf.arg(help="Print the logger's tables.")] = False
     progress_bar: Annotated[bool, tyro.conf.arg(help="Show a bar.")] = True
@@ -56,6 +65,7 @@ class ResumeOptions:
         tyro.conf.arg(metavar="RUN", help="Its folder, or one above it: the latest run there."),
     ]
     checkpoint_every: Annotated[int, tyro.conf.arg(help="Updates between checkpoints.")] = 500
+    measure: Measure = True
     console: Annotated[bool, tyro.conf.arg(help="Print the logger's tables.")] = False
     progress_bar: Annotated[bool, tyro.conf.arg(help="Show a bar.")] = True
 
@@ -78,6 +88,7 @@ def run(arguments: Sequence[str]) -> int:
 def _generate(family: str, arguments: Sequence[str]) -> int:
     options: Any = parse(_options_of(family), f"generate {family}", arguments)
     from ..generation import generate
+    from ..generation_results import Measuring
 
     result = generate(
         family,
@@ -87,6 +98,7 @@ def _generate(family: str, arguments: Sequence[str]) -> int:
         conditional=options.classes,
         hyperparameters=changed_fields(options.hyperparameters),
         folder=options.folder,
+        measuring=Measuring() if options.measure else None,
         checkpoint_interval=options.checkpoint_every,
         progress_bar=options.progress_bar,
         console=options.console,
@@ -98,9 +110,11 @@ def _generate(family: str, arguments: Sequence[str]) -> int:
 def _resume(options: ResumeOptions) -> int:
     from ..generation import resume_generation
     from ..generation_records import GenerationRecord
+    from ..generation_results import Measuring
 
     result = resume_generation(
         GenerationRecord.open(options.resume),
+        measuring=Measuring() if options.measure else None,
         checkpoint_interval=options.checkpoint_every,
         progress_bar=options.progress_bar,
         console=options.console,
@@ -113,12 +127,12 @@ def _options_of(family: str) -> type[Any]:
     from ...generative.fit_settings import FitSettings
 
     extra: list[Any] = []
-    own = generator_class(family).Config
-    for name, config, about in (
-        ("hyperparameters", own, f"Of {family}: {GENERATORS[family].summary}."),
-        ("training", FitSettings, "How it is trained."),
+    own = generator_class(family)
+    for name, config, defaults, about in (
+        ("hyperparameters", own.Config, {}, f"Of {family}: {GENERATORS[family].summary}."),
+        ("training", FitSettings, own.fit_defaults, "How it is trained."),
     ):
-        kind: Any = documented(config)
+        kind: Any = documented(config, defaults)
         shown = Annotated[kind, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=about)]
         extra.append((name, shown, dataclasses.field(default=kind())))
     options = dataclasses.make_dataclass("Options", extra, bases=(Options,), frozen=True)
@@ -134,4 +148,10 @@ def _tell(result: GenerationResult) -> int:
         f"{settings.family} on {settings.data}, {trained.num_updates:,} updates in "
         f"{trained.seconds:.0f} s: {losses}{held_out}\n{result.record.folder}\n"
     )
+    if result.results is not None:
+        from rich.console import Console
+
+        from ..generation_tables import results_tables
+
+        Console(highlight=False).print(results_tables(result.results))
     return 0

@@ -9,7 +9,7 @@ import io
 import itertools
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
@@ -145,11 +145,15 @@ def find_run(path: Path) -> Path:
     return max(runs, key=lambda run: (run / "config.json").stat().st_mtime)
 
 
-def documented(config: type[Any]) -> type[Any]:
+def documented(config: type[Any], defaults: Mapping[str, Any] | None = None) -> type[Any]:
     """The fields of a config, unchecked, with their docstrings as plain text for each option.
 
     tyro shows a docstring as it stands in the source, with its marks of reStructuredText, and
     breaks its lines where the source does.
+
+    Args:
+        config: A dataclass.
+        defaults: Of fields, where they are others than the config's.
     """
     texts: dict[str, str] = {}
     for owner in reversed([base for base in config.__mro__ if dataclasses.is_dataclass(base)]):
@@ -160,7 +164,8 @@ def documented(config: type[Any]) -> type[Any]:
         kind: Any = hints[field.name]
         if field.name in texts:
             kind = Annotated[kind, tyro.conf.arg(help=texts[field.name])]
-        shown.append((field.name, kind, dataclasses.field(default=field.default)))
+        default = (defaults or {}).get(field.name, field.default)
+        shown.append((field.name, kind, dataclasses.field(default=default)))
     return dataclasses.make_dataclass(config.__name__, shown, frozen=True)
 
 

@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         picture = completions(generator, data, temperature=options.temperature, seed=options.seed)
     elif isinstance(generator, AbstractLatent):
         draw = interpolations if options.kind == "interpolations" else reconstructions
-        picture = draw(generator, data)
+        picture = draw(generator, data, seed=options.seed)
     else:
         raise ValueError(
             f"expected a generator with latents for {options.kind}, got "

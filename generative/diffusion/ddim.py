@@ -70,10 +70,11 @@ def ddim(
         variance = eta**2 * (1 - of_s) / (1 - of_t) * (1 - of_t / of_s)
         by_noise = math.sqrt(max(1 - of_s - variance, 0.0) / (1 - of_t))
         # the noise implied is (x - sqrt(of_t) x_0) / sqrt(1 - of_t)
-        x = by_noise * x + (math.sqrt(of_s) - by_noise * math.sqrt(of_t)) * x_0
+        by_data = math.sqrt(of_s) - by_noise * math.sqrt(of_t)
+        x = torch.add(by_noise * x, x_0, alpha=by_data)
         if variance > 0:
             fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
-            x = x + temperature * math.sqrt(variance) * fresh
+            x = torch.add(x, fresh, alpha=temperature * math.sqrt(variance))
         if change is not None:
             x = change(x, s)
     return x

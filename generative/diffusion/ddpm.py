@@ -33,6 +33,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import torch
@@ -40,15 +41,22 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from ...configuration import build_config, check_fields
-from ..family import AbstractFamily
 from ..generator import AbstractBound
-from .ddim import Change, ddim, guided, keeping, visited_times
-from .denoising_network import DenoisingNetwork, NetworkSettings, NetworkWord
+from .abstract_diffusion import (
+    DIFFUSION_CHOICES,
+    DIFFUSION_RANGES,
+    AbstractDiffusion,
+    DiffusionSettings,
+    Wishes,
+    normal_like,
+)
+from .ddim import Denoiser, ddim, keeping, visited_times
+from .denoising_network import DenoisingNetwork
 from .gaussian_diffusion import (
     Prediction,
     ScheduleName,
     alpha_bars,
-    as_data,
+    data_weights,
     diffused,
     posterior,
     target_of,
@@ -56,27 +64,20 @@ from .gaussian_diffusion import (
 
 __all__ = ["DDPM", "DDPMConfig"]
 
-_RANGES = {
+_RANGES = DIFFUSION_RANGES | {
     "num_steps": (1, math.inf, True),
     "sampling_steps": (1, math.inf, True),
     "eta": (0.0, 1.0, True),
     "clip": (0.0, math.inf, False),
-    "drop_context": (0.0, 1.0, True),
-    "guidance": (-1.0, math.inf, True),
-    "hidden_sizes": (1, math.inf, True),
-    "channels": (1, math.inf, True),
-    "multipliers": (1, math.inf, True),
-    "num_blocks": (1, math.inf, True),
 }
-_CHOICES = {
+_CHOICES = DIFFUSION_CHOICES | {
     "schedule": get_args(ScheduleName),
     "prediction": get_args(Prediction),
-    "network": get_args(NetworkWord),
 }
 
 
 @dataclass(frozen=True)
-class DDPMConfig:
+class DDPMConfig(DiffusionSettings):
     """Hyper-parameters of `DDPM`.
 
     Raises:
@@ -95,28 +96,12 @@ class DDPMConfig:
     """Noise that sampling draws anew: 1 is ancestral, 0 deterministic but for the start."""
     clip: float | None = None
     """The data that the network implies are kept between minus this and this while sampling."""
-    drop_context: float = 0.1
-    """Probability that training leaves a context out."""
-    guidance: float = 0.0
-    """w of classifier-free guidance in sampling: (1 + w) conditional less w unconditional."""
-    network: NetworkWord = "auto"
-    """``mlp`` or ``unet``; ``auto`` takes a U-Net for sequences and pictures."""
-    hidden_sizes: tuple[int, ...] = (256, 256, 256)
-    """Units of the dense layers."""
-    channels: int = 32
-    """Of the U-Net's finest level."""
-    multipliers: tuple[int, ...] = (1, 2)
-    """By which each level of the U-Net has more."""
-    num_blocks: int = 1
-    """Residual blocks of each level."""
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES)
-        if self.network != "mlp" and not self.multipliers:
-            raise ValueError("expected multipliers of at least one level, got none")
 
 
-class DDPM(AbstractFamily, AbstractBound):
+class DDPM(AbstractDiffusion, AbstractBound):
     """A diffusion model of real events, of about unit variance.
 
     Temperature scales the noise that sampling starts from and draws.
@@ -148,14 +133,7 @@ class DDPM(AbstractFamily, AbstractBound):
         super().__init__(
             event_shape, context_shape=context_shape, support=constraints.real, config=config
         )
-        settings = NetworkSettings(
-            network=config.network,
-            hidden_sizes=config.hidden_sizes,
-            channels=config.channels,
-            multipliers=config.multipliers,
-            num_blocks=config.num_blocks,
-        )
-        self.network = DenoisingNetwork(self.event_shape, self.context_shape, settings)
+        self.network = DenoisingNetwork(self.event_shape, self.context_shape, config)
         shares = alpha_bars(config.schedule, config.num_steps)
         self.register_buffer("alpha_bars", shares, persistent=False)
 
@@ -175,43 +153,7 @@ class DDPM(AbstractFamily, AbstractBound):
             context: (B, *context), or None.
             guidance: w of classifier-free guidance.
         """
-        times = torch.full((len(x_t),), t, device=x_t.device)
-        predicted = self._predicted(x_t, times, context, None)
-        if context is not None and guidance != 0:
-            absent = torch.zeros(len(x_t), dtype=torch.bool, device=x_t.device)
-            other = self._predicted(x_t, times, context, absent)
-            predicted = guided(predicted, other, guidance)
-        x_0 = as_data(self.config.prediction, predicted, x_t, self.alpha_bars[times])
-        clip = self.config.clip
-        return x_0 if clip is None else x_0.clamp(-clip, clip)
-
-    def complete(
-        self,
-        x: Tensor,
-        known: Tensor,
-        context: Tensor | None = None,
-        *,
-        temperature: float = 1.0,
-        rng: torch.Generator | None = None,
-    ) -> Tensor:
-        """(B, *event) events with the known entries as given and the others drawn.
-
-        Args:
-            x: (B, *event) with what is known.
-            known: (B, *event) which entries are.
-            context: (B, *context), if the generator takes one.
-            temperature: As in `sample`.
-            rng: Of the draws.
-
-        Raises:
-            ValueError: A shape does not fit, or a context is missing or too much.
-        """
-        self._check_shapes(x, context)
-        if known.shape != x.shape:
-            raise ValueError(f"expected known entries {tuple(x.shape)}, got {tuple(known.shape)}")
-        change = keeping(x, known, self.alpha_bars, rng=rng)
-        with torch.no_grad():
-            return self._drawn(len(x), context, temperature, rng, change)
+        return self._denoiser([t], context, guidance, Wishes())(x_t, t)
 
     # ---- the contract ---------------------------------------------------------------------------
 
@@ -219,24 +161,13 @@ class DDPM(AbstractFamily, AbstractBound):
         times = torch.randint(
             1, self.config.num_steps + 1, (len(x),), generator=rng, device=x.device
         )
-        noise = _normal(x, rng)
+        noise = normal_like(x, rng)
         share = self.alpha_bars[times]
-        present = None
-        if context is not None:
-            kept = torch.rand(len(x), generator=rng, device=x.device)
-            present = kept >= self.config.drop_context
-        predicted = self._predicted(diffused(x, share, noise), times, context, present)
+        present = self._present(context, rng)
+        asked = (times / self.config.num_steps).to(x.dtype)
+        predicted: Tensor = self.network(diffused(x, share, noise), asked, context, present)
         target = target_of(self.config.prediction, x, noise, share)
         return (predicted - target).square().flatten(1).sum(dim=1)
-
-    def _sample(
-        self,
-        num: int,
-        context: Tensor | None,
-        temperature: float,
-        rng: torch.Generator | None,
-    ) -> Tensor:
-        return self._drawn(num, context, temperature, rng, None)
 
     def _log_prob_bound(
         self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
@@ -245,11 +176,12 @@ class DDPM(AbstractFamily, AbstractBound):
         last = shares[-1].to(x)
         # KL(N(sqrt(a) x, 1 - a) || N(0, 1)) of each entry
         prior = ((last * x**2 - last - torch.log1p(-last)) / 2).flatten(1).sum(dim=1)
-        bound = -prior
-        for t in range(1, self.config.num_steps + 1):
+        bound, num_steps = -prior, self.config.num_steps
+        denoise = self._denoiser(range(1, num_steps + 1), context, 0.0, Wishes())
+        for t in range(1, num_steps + 1):
             of_t, of_s = shares[t].expand(len(x)), shares[t - 1].expand(len(x))
-            x_t = diffused(x, of_t, _normal(x, rng))
-            implied = self.denoised(x_t, t, context)
+            x_t = diffused(x, of_t, normal_like(x, rng))
+            implied = denoise(x_t, t)
             if t == 1:
                 variance = (1 - shares[1]).to(x)
                 error = (x - implied) ** 2
@@ -263,11 +195,24 @@ class DDPM(AbstractFamily, AbstractBound):
 
     # ---- inside ---------------------------------------------------------------------------------
 
-    def _predicted(
-        self, x_t: Tensor, times: Tensor, context: Tensor | None, present: Tensor | None
-    ) -> Tensor:
-        out: Tensor = self.network(x_t, times / self.config.num_steps, context, present)
-        return out
+    def _denoiser(
+        self, visited: Sequence[int], context: Tensor | None, guidance: float, wishes: Wishes
+    ) -> Denoiser:
+        """From x_t and t to the expected x_0, at the times that are visited."""
+        num_steps, clip = self.config.num_steps, self.config.clip
+        predict = self._predictor([t / num_steps for t in visited], context, guidance)
+        shares = self.alpha_bars.tolist()
+
+        def expected(t: int, x_t: Tensor) -> Tensor:
+            by_x_t, by_predicted = data_weights(self.config.prediction, shares[t])
+            x_0 = torch.add(by_x_t * x_t, predict(x_t, t / num_steps), alpha=by_predicted)
+            return x_0 if clip is None else x_0.clamp(-clip, clip)
+
+        def denoise(x_t: Tensor, t: int) -> Tensor:
+            alpha, sigma = math.sqrt(shares[t]), math.sqrt(1 - shares[t])
+            return wishes.expected(partial(expected, t), x_t, alpha=alpha, sigma=sigma)
+
+        return denoise
 
     def _drawn(
         self,
@@ -275,22 +220,22 @@ class DDPM(AbstractFamily, AbstractBound):
         context: Tensor | None,
         temperature: float,
         rng: torch.Generator | None,
-        change: Change | None,
+        wishes: Wishes,
     ) -> Tensor:
         config = self.config
-        start = temperature * _normal(self.example.new_zeros(num, *self.event_shape), rng)
+        start = normal_like(self.example.new_zeros(num, *self.event_shape), rng)
         steps = config.sampling_steps or config.num_steps
+        times = visited_times(config.num_steps, steps)
+        change = None
+        if wishes.x is not None and wishes.known is not None:
+            change = keeping(wishes.x, wishes.known, self.alpha_bars, rng=rng)
         return ddim(
-            lambda x_t, t: self.denoised(x_t, t, context, guidance=config.guidance),
-            start,
+            self._denoiser(times, context, config.guidance, wishes),
+            temperature * start,
             self.alpha_bars,
-            visited_times(config.num_steps, steps),
+            times,
             eta=config.eta,
             temperature=temperature,
             change=change,
             rng=rng,
         )
-
-
-def _normal(like: Tensor, rng: torch.Generator | None) -> Tensor:
-    return torch.randn(like.shape, generator=rng, dtype=like.dtype, device=like.device)

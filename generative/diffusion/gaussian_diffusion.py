@@ -38,6 +38,7 @@ __all__ = [
     "ScheduleName",
     "alpha_bars",
     "as_data",
+    "data_weights",
     "diffused",
     "noise_in",
     "posterior",
@@ -133,6 +134,22 @@ def as_data(
     if prediction == "noise":
         return (x_t - (1 - share).sqrt() * predicted) / share.sqrt()
     return share.sqrt() * x_t - (1 - share).sqrt() * predicted
+
+
+def data_weights(prediction: Prediction, alpha_bar_t: float) -> tuple[float, float]:
+    """By what x_t and a prediction are multiplied, to be x_0 when added: `as_data` at one time.
+
+    Example:
+        >>> data_weights("velocity", 0.36)
+        (0.6, -0.8)
+    """
+    signal, noise = math.sqrt(alpha_bar_t), math.sqrt(1 - alpha_bar_t)
+    weights = {
+        "noise": (1 / signal, -noise / signal),
+        "data": (0.0, 1.0),
+        "velocity": (signal, -noise),
+    }
+    return weights[prediction]
 
 
 def noise_in(

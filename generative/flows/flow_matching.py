@@ -51,12 +51,11 @@ from ..networks.mlp import MLP, Activation, ContextUse
 from ..trainable import AbstractInitialised
 from .base import Normal
 from .ode import (
-    exact_divergence,
-    hutchinson_divergence,
     inverse_step,
-    log_det_of,
+    log_det_by_trace,
+    log_det_of_steps,
+    random_signs,
     runge_kutta,
-    runge_kutta_step,
 )
 from .transform import Standardisation
 
@@ -231,12 +230,9 @@ class FlowMatching(AbstractFamily, AbstractDensity, AbstractLatent, AbstractInit
 
     def _log_prob(self, x: Tensor, context: Tensor | None) -> Tensor:
         z, total = self.standardisation.forward(x.flatten(1), None)
-        field, h = partial(self._field, context), 1 / self.config.num_steps
-        for step in range(self.config.num_steps):
-            t = 1 - step * h
-            z, log_det = log_det_of(partial(_step, field, t, -h), z)
-            total = total + log_det
-        return self.base.log_prob(z, None) + total
+        field = partial(self._field, context)
+        z, log_det = log_det_of_steps(field, z, 1.0, 0.0, self.config.num_steps)
+        return self.base.log_prob(z, None) + total + log_det
 
     def log_prob_by_trace(
         self,
@@ -268,23 +264,10 @@ class FlowMatching(AbstractFamily, AbstractDensity, AbstractLatent, AbstractInit
         z = z.repeat(repeats, 1)
         if context is not None:
             context = context.flatten(1).repeat(repeats, 1)
-        probe = None
-        if num_probes is not None:
-            signs = torch.randint(0, 2, z.shape, generator=rng, device=z.device)
-            probe = 2 * signs.to(z.dtype) - 1
-
-        def derivatives(t: float, state: Tensor) -> Tensor:
-            field = partial(self._field, context, t)
-            place = state[:, :-1]
-            if probe is None:
-                velocity, trace = exact_divergence(field, place)
-            else:
-                velocity, trace = hutchinson_divergence(field, place, probe)
-            return torch.cat([velocity, trace.unsqueeze(1)], dim=1)
-
-        state = torch.cat([z, z.new_zeros(len(z), 1)], dim=1)
-        state = runge_kutta(derivatives, state, 1.0, 0.0, self.config.num_steps)
-        densities = self.base.log_prob(state[:, :-1], None) + state[:, -1]
+        probe = None if num_probes is None else random_signs(z, rng)
+        field = partial(self._field, context)
+        z, change = log_det_by_trace(field, z, 1.0, 0.0, self.config.num_steps, probe)
+        densities = self.base.log_prob(z, None) + change
         return densities.view(repeats, len(x)).mean(dim=0) + log_det
 
     def encode(
@@ -325,7 +308,3 @@ class FlowMatching(AbstractFamily, AbstractDensity, AbstractLatent, AbstractInit
             z = inverse_step(field, z, t, h, num_corrections=self.config.num_corrections)
         x, _ = self.standardisation.inverse(z, None)
         return x.view(len(x), *self.event_shape)
-
-
-def _step(field: Any, t: float, h: float, x: Tensor) -> Tensor:
-    return runge_kutta_step(field, x, t, h)

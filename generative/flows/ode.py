@@ -29,6 +29,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -41,7 +42,10 @@ __all__ = [
     "hutchinson_divergence",
     "inverse_step",
     "jacobians_of",
+    "log_det_by_trace",
     "log_det_of",
+    "log_det_of_steps",
+    "random_signs",
     "runge_kutta",
     "runge_kutta_step",
 ]
@@ -154,6 +158,61 @@ def hutchinson_divergence(
     """
     values, products = _value_and_product(function, x, probe)
     return values, (probe * products).sum(dim=1)
+
+
+def log_det_of_steps(
+    field: VectorField, x: Float[Tensor, "batch entries"], start: float, end: float, num_steps: int
+) -> tuple[Float[Tensor, "batch entries"], Float[Tensor, " batch"]]:
+    """(B, D) places as `runge_kutta` gives them, and (B,) log |det| of exactly that map."""
+    h, total = (end - start) / num_steps, x.new_zeros(len(x))
+    for step in range(num_steps):
+        x, log_det = log_det_of(partial(_step, field, start + step * h, h), x)
+        total = total + log_det
+    return x, total
+
+
+def log_det_by_trace(
+    field: VectorField,
+    x: Float[Tensor, "batch entries"],
+    start: float,
+    end: float,
+    num_steps: int,
+    probe: Float[Tensor, "batch entries"] | None = None,
+) -> tuple[Float[Tensor, "batch entries"], Float[Tensor, " batch"]]:
+    """(B, D) places as `runge_kutta` gives them, and (B,) integrals of the trace along the paths.
+
+    Args:
+        field: The velocities.
+        x: Where to start.
+        start: When.
+        end: When to end.
+        num_steps: Between.
+        probe: (B, D) noise for Hutchinson's estimate; None for the trace.
+    """
+
+    def derivatives(t: float, state: Tensor) -> Tensor:
+        place, velocity_of = state[:, :-1], partial(field, t)
+        if probe is None:
+            velocity, trace = exact_divergence(velocity_of, place)
+        else:
+            velocity, trace = hutchinson_divergence(velocity_of, place, probe)
+        return torch.cat([velocity, trace.unsqueeze(1)], dim=1)
+
+    state = torch.cat([x, x.new_zeros(len(x), 1)], dim=1)
+    state = runge_kutta(derivatives, state, start, end, num_steps)
+    return state[:, :-1], state[:, -1]
+
+
+def random_signs(
+    like: Float[Tensor, "batch entries"], rng: torch.Generator | None
+) -> Float[Tensor, "batch entries"]:
+    """(B, D) of 1 and -1: the probe whose estimates of a trace vary the least."""
+    signs = torch.randint(0, 2, like.shape, generator=rng, device=like.device)
+    return 2 * signs.to(like.dtype) - 1
+
+
+def _step(field: VectorField, t: float, h: float, x: Tensor) -> Tensor:
+    return runge_kutta_step(field, x, t, h)
 
 
 def _value_and_product(

@@ -37,6 +37,7 @@ from torch import Tensor
 
 from ..data.dataset import Events, Preparation
 from ..generator import AbstractBound, AbstractDensity, AbstractGenerator
+from .time_limits import growing_parts
 
 __all__ = [
     "ImportanceWeighted",
@@ -131,6 +132,7 @@ def negative_log_likelihood(
     num_importance_weights: int | None = None,
     num_draws: int = 1,
     batch_size: int = 500,
+    max_seconds: float | None = None,
     seed: int = 0,
 ) -> Likelihood:
     """The mean negative log-probability of events, exact where the generator has it.
@@ -143,6 +145,8 @@ def negative_log_likelihood(
             density or its bound.
         num_draws: Over which an event's bound, and dequantisation, are averaged.
         batch_size: Events at a time.
+        max_seconds: After which the rest of the events is left out, about; the result says of how
+            many it is. None takes all.
         seed: Of all that is drawn.
 
     Raises:
@@ -164,8 +168,8 @@ def negative_log_likelihood(
     rng = torch.Generator(device=device).manual_seed(seed)
     found = []
     with _evaluated(generator):
-        for start in range(0, len(given), batch_size):
-            part = given.take(slice(start, start + batch_size))
+        for rows in growing_parts(len(given), largest=batch_size, max_seconds=max_seconds):
+            part = given.take(rows)
             context = None if part.context is None else part.context.to(device)
             total = torch.zeros(len(part), dtype=torch.float64, device=device)
             for _ in range(num_draws):

@@ -1,8 +1,9 @@
-r"""Which modes of a mixture with known centres samples have found.
+r"""Which modes of a mixture with known centres, or which classes, samples have found.
 
 A sample is *near* its closest centre if it lies within a few standard deviations :math:`\sigma`. A
 sample of the mixture itself in the plane is so with probability :math:`1 - e^{-r^2 / 2}` within
-:math:`r\sigma`, 0.989 for 3, and in each mode equally often.
+:math:`r\sigma`, 0.989 for 3, and in each mode equally often. A picture is near a class if a
+classifier is sure that it is of this class.
 
 References:
     A. Srivastava et al. (2017), VEEGAN: reducing mode collapse in GANs using implicit variational
@@ -19,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["ModeCoverage", "mode_coverage"]
+__all__ = ["ModeCoverage", "class_coverage", "mode_coverage"]
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,44 @@ def mode_coverage(
         )
     nearest = torch.cdist(x.double(), centres.to(x.device).double()).min(dim=1)
     near = nearest.indices[nearest.values <= reach * deviation]
-    counts = torch.bincount(near, minlength=len(centres))
+    return _coverage(near, len(x), len(centres))
+
+
+def class_coverage(
+    probabilities: Float[Tensor, "batch classes"], *, confidence: float = 0.9
+) -> ModeCoverage:
+    """Count samples in classes that are equally likely.
+
+    Args:
+        probabilities: (N, K) of a classifier, such as `PictureClassifier.predicted`.
+        confidence: Least probability of its class with which a sample is near it.
+
+    Raises:
+        ValueError: There are no samples or no classes.
+
+    Example:
+        >>> found = class_coverage(torch.tensor([[1.0, 0.0], [0.95, 0.05], [0.5, 0.5]]))
+        >>> found.num_covered, found.counts, round(found.divergence, 3)
+        (1, (2, 0), 0.693)
+    """
+    if probabilities.dim() != 2 or not probabilities.numel():
+        raise ValueError(
+            f"expected probabilities of shape (N, K), got {tuple(probabilities.shape)}"
+        )
+    likeliest = probabilities.max(dim=1)
+    near = likeliest.indices[likeliest.values >= confidence]
+    return _coverage(near, *probabilities.shape)
+
+
+def _coverage(near: Tensor, num_samples: int, num_modes: int) -> ModeCoverage:
+    """Of the modes that the near ones of some samples are at."""
+    counts = torch.bincount(near, minlength=num_modes)
     shares = counts.double() / max(len(near), 1)
     entropy = -float(torch.special.xlogy(shares, shares).sum())
     return ModeCoverage(
         num_covered=int((counts > 0).sum()),
-        num_modes=len(centres),
-        share_near=len(near) / len(x),
-        divergence=math.log(len(centres)) - entropy if len(near) else math.nan,
+        num_modes=num_modes,
+        share_near=len(near) / num_samples,
+        divergence=math.log(num_modes) - entropy if len(near) else math.nan,
         counts=tuple(counts.tolist()),
     )

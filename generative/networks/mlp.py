@@ -57,10 +57,12 @@ def activation_function(name: str) -> Callable[[Tensor], Tensor]:
 
 def modulate(
     hidden: Float[Tensor, "batch ..."],
-    scale: Float[Tensor, "batch ..."],
-    shift: Float[Tensor, "batch ..."],
+    scale: Float[Tensor, "#batch ..."],
+    shift: Float[Tensor, "#batch ..."],
 ) -> Float[Tensor, "batch ..."]:
     """(B, ...) features scaled by one plus ``scale``, so that 0 leaves them, and shifted.
+
+    Both may have one row for the whole batch.
 
     Example:
         >>> modulate(torch.ones(1, 2), torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 3.0]]))
@@ -135,18 +137,30 @@ class MLP(nn.Module):
         context: Float[Tensor, "batch context"] | None = None,
     ) -> Float[Tensor, "batch outputs"]:
         """(B, outputs) from (B, inputs) and, where it takes one, a (B, context) context."""
-        modulations: tuple[Tensor, ...] = ()
         if self.num_context:
             assert context is not None
-            if self.modulation is None:
-                x = torch.cat([x, context], dim=1)
-            else:
-                modulations = self.modulation(context).split(self._parts, dim=1)
+            if self.modulation is not None:
+                return self.modulated(x, self.modulation(context))
+            x = torch.cat([x, context], dim=1)
+        return self.modulated(x, None)
+
+    def modulated(
+        self,
+        x: Float[Tensor, "batch inputs"],
+        modulations: Float[Tensor, "#batch numbers"] | None,
+    ) -> Float[Tensor, "batch outputs"]:
+        """(B, outputs) of a context that went through ``modulation`` before.
+
+        Args:
+            x: (B, inputs).
+            modulations: What came of it, a row for each or one for all; None where there is none.
+        """
+        parts = () if modulations is None else torch.split(modulations, self._parts, dim=1)
         layers: Any = self.layers  # of linear layers
         *hidden, last = layers  # a slice would be a new ModuleList, which is slow
         for i, layer in enumerate(hidden):
             x = functional.linear(x, layer.weight, layer.bias)
-            if modulations:
-                x = modulate(x, modulations[2 * i], modulations[2 * i + 1])
+            if parts:
+                x = modulate(x, parts[2 * i], parts[2 * i + 1])
             x = self._activation(x)
         return functional.linear(x, last.weight, last.bias)

@@ -75,9 +75,9 @@ class ModulatedBlock(nn.Module):
             self.skip = _convolution(dims, num_inputs, num_outputs, size=1)
 
     def forward(
-        self, x: Float[Tensor, "batch channels ..."], condition: Float[Tensor, "batch numbers"]
+        self, x: Float[Tensor, "batch channels ..."], condition: Float[Tensor, "#batch numbers"]
     ) -> Float[Tensor, "batch outputs ..."]:
-        """The map of the same size."""
+        """The map of the same size; the condition may have one row for the whole batch."""
         h = self.conv_1(functional.silu(self.norm_1(x)))
         scale, shift = (
             part.view(*part.shape, *[1] * (x.dim() - 2))
@@ -151,7 +151,7 @@ class UNet(nn.Module):
         self._num_blocks = num_blocks
 
     def forward(
-        self, x: Float[Tensor, "batch channels ..."], condition: Float[Tensor, "batch numbers"]
+        self, x: Float[Tensor, "batch channels ..."], condition: Float[Tensor, "#batch numbers"]
     ) -> Float[Tensor, "batch outputs ..."]:
         """The map."""
         x = self.first(x)

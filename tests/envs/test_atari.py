@@ -141,7 +141,6 @@ def test_options_of_the_game_stay():
     assert name.make().unwrapped.spec.kwargs["mode"] == 4
     assert name.preprocessed("atari") is name
     plain = EnvironmentName("ALE/Breakout-v5", {"preprocessing": "none"})
-    assert plain.preprocessed("atari") is plain
     assert plain.make().observation_space.shape == (210, 160, 3)
 
 

@@ -10,10 +10,21 @@ from gymagine.experiments.generation import generate, resume_generation
 from gymagine.experiments.generation_data import data_for
 from gymagine.experiments.generation_pictures import picture_grid
 from gymagine.experiments.generation_records import GenerationRecord
+from gymagine.experiments.generation_results import GenerationResults, Measuring
 from gymagine.experiments.generator_catalogue import GENERATORS, generator_class
+from gymagine.experiments.scalars import read_rows
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 torch.set_num_threads(1)
-FEW = {"num_updates": 6, "batch_size": 32, "log_interval": 2, "evaluation_interval": 3}
+LITTLE = Measuring(num_events=50, num_samples=60)
+FEW = {
+    "num_updates": 6,
+    "batch_size": 32,
+    "log_interval": 2,
+    "evaluation_interval": 3,
+    "measuring": None,
+}
 
 
 @pytest.mark.parametrize("name", GENERATORS)
@@ -78,9 +89,69 @@ def test_going_on_leaves_the_same_bytes(tmp_path, monkeypatch):
             generate("nice", "moons", folder=tmp_path / "cut", **settings | {"log_interval": 5})
     cut = GenerationRecord.open(tmp_path / "cut")
     assert cut.status == "running"
-    resume_generation(cut, checkpoint_interval=2)
+    resume_generation(cut, measuring=None, checkpoint_interval=2)
     assert cut.status == "finished"
     assert cut.generator_file.read_bytes() == whole.generator_file.read_bytes()
+
+
+def test_a_run_ends_with_what_it_is_worth(tmp_path):
+    result = generate("nice", "moons", folder=tmp_path, **FEW | {"measuring": LITTLE})
+    found = result.results
+    assert [row.name for row in found.likelihoods] == [
+        "nice",
+        "the data's own law",
+        "independent",
+        "full-gaussian",
+    ]
+    assert (found.family, found.num_updates) == ("nice", 6)
+    assert GenerationResults.read(result.record.results_file) == found
+    rows = read_rows(result.record.folder / "metrics.csv")
+    assert rows[-1]["results/nats"] == found.own_likelihood.nats
+    events = EventAccumulator(str(result.record.folder)).Reload()
+    assert {"results/nats", "results/precision"} <= set(events.Tags()["scalars"])
+    start = HParamsPluginData.FromString(
+        events.PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    ).session_start_info
+    assert start.hparams["family"].string_value == "nice"
+    assert start.hparams["batch_size"].number_value == 32
+
+
+def test_a_run_that_is_killed_while_measuring_measures_when_it_goes_on(tmp_path, monkeypatch):
+    from gymagine.experiments import generation
+
+    settings = FEW | {"measuring": LITTLE}
+    whole = generate("nice", "moons", folder=tmp_path / "whole", **settings)
+
+    def stop(*arguments, **options):
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generation, "measure", stop)
+        with pytest.raises(StoppedError):
+            generate("nice", "moons", folder=tmp_path / "cut", **settings)
+    cut = GenerationRecord.open(tmp_path / "cut")
+    assert cut.status == "running"
+    assert not cut.results_file.exists()
+    result = resume_generation(cut, measuring=LITTLE)
+    assert cut.status == "finished"
+    assert result.results.likelihoods == whole.results.likelihoods
+    assert result.results.samples == whole.results.samples
+    monkeypatch.setattr(generation, "measure", stop)  # what is there is not measured again
+    assert resume_generation(cut).results == result.results
+
+
+def test_ctrl_c_while_measuring_is_an_interruption(tmp_path, monkeypatch):
+    from gymagine.experiments import generation
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generation, "measure", stop)
+    with pytest.raises(KeyboardInterrupt):
+        generate("nice", "moons", folder=tmp_path, **FEW | {"measuring": LITTLE})
+    record = GenerationRecord.open(tmp_path)
+    assert record.status == "interrupted"
+    assert record.load_generator().event_shape == (2,)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +185,15 @@ def test_data_suit_the_family(family, shape, kind):
 )
 def test_likelihoods_suit_the_form(family, form, support, tmp_path):
     pytest.importorskip("sklearn")
-    found = generate(family, "digits", form=form, folder=tmp_path, num_updates=1, batch_size=2)
+    found = generate(
+        family,
+        "digits",
+        form=form,
+        folder=tmp_path,
+        measuring=None,
+        num_updates=1,
+        batch_size=2,
+    )
     assert str(found.generator.support).startswith(support)
     with pytest.raises(ValueError, match="expected a likelihood of events in Boolean"):
         generate(
@@ -124,6 +203,20 @@ def test_likelihoods_suit_the_form(family, form, support, tmp_path):
             hyperparameters={"decoder": "gaussian"},
             folder=tmp_path,
         )
+
+
+def test_a_familys_own_settings_of_training(tmp_path, capsys):
+    """They are what the command shows and takes; those given count, the usual ones too."""
+    own = generator_class("wgan-gp").fit_defaults
+    assert main(["generate", "wgan-gp", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert f"(default: {own['learning_rate']})" in said
+    words = ["--num-updates", "1", "--beta-1", "0.9", "--no-measure", "--no-progress-bar"]
+    assert main(["generate", "wgan-gp", "moons", "--folder", str(tmp_path), *words]) == 0
+    settings = GenerationRecord.open(tmp_path).settings.fit
+    assert (settings["num_updates"], settings["beta_1"]) == (1, 0.9)
+    assert settings["learning_rate"] == own["learning_rate"]
+    assert settings["beta_2"] == own["beta_2"]
 
 
 def test_grids():
@@ -144,12 +237,18 @@ def test_commands(tmp_path, capsys):
     assert main([*words, "--no-progress-bar"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("nice on moons, 4 updates in ")
+    assert [line.split("  ")[0] for line in said if line.startswith(("nice  ", "full"))] == [
+        "full-gaussian",
+        "nice",
+        "full-gaussian",
+        "nice",
+    ]
     assert (
         main(["sample", said[1], "--temperature", "0.5", "--output", str(tmp_path / "x.png")]) == 0
     )
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
     assert main(["sample", said[1], "--kind", "interpolations"]) == 0
-    assert main(["generate", "--resume", said[1], "--no-progress-bar"]) == 0
+    assert main(["generate", "--resume", said[1], "--no-progress-bar", "--no-measure"]) == 0
     capsys.readouterr()
     assert main(["list", "generators"]) == 0
     assert "spline-flow" in capsys.readouterr().out
@@ -165,6 +264,7 @@ def test_commands(tmp_path, capsys):
         (["generate", "nice", "moons", "--classes"], "expected data with classes"),
         (["generate", "nice", "moons", "--num-updates", "0"], "expected num_updates"),
         (["generate", "nice", "digits", "--form", "levels"], "expected a form that nice takes"),
+        (["generate", "gan", "moons", "--patience", "3"], "expected no patience for a GAN"),
         (["sample", "nowhere"], "expected the run of a generator at nowhere, found none"),
     ],
 )

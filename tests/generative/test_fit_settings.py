@@ -2,7 +2,9 @@
 
 import pytest
 import torch
-from gymagine.generative.fit_settings import FitSettings
+from gymagine.generative.adversarial.wgan_gp import WGANGP
+from gymagine.generative.fit_settings import FitSettings, settings_for
+from gymagine.generative.flows.nice import NICE
 from torch.optim import lr_scheduler
 
 NUM = 40
@@ -47,3 +49,19 @@ def test_warm_up():
     after = ours(warm_up=8, step_sizes="cosine")[8:]
     whole = theirs(lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=NUM - 8))
     assert after == pytest.approx(whole[: NUM - 8], abs=1e-9)
+
+
+def test_a_familys_own_settings_give_way_to_the_users():
+    assert settings_for(NICE((2,)), {}) == FitSettings()
+    own = settings_for(WGANGP((2,)), {"learning_rate": 3e-4})
+    assert own == FitSettings(**{**WGANGP.fit_defaults, "learning_rate": 3e-4})
+    usual = settings_for(WGANGP((2,)), {"beta_1": 0.9, "beta_2": 0.999})
+    assert (usual.beta_1, usual.beta_2) == (0.9, 0.999)
+    with pytest.raises(TypeError, match="FitSettings has no hyper-parameter 'betas'"):
+        settings_for(WGANGP((2,)), {"betas": (0.0, 0.9)})
+
+
+def test_betas_are_adams():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimiser = FitSettings(beta_1=0.0, beta_2=0.9).optimiser([parameter])
+    assert optimiser.defaults["betas"] == (0.0, 0.9)

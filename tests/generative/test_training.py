@@ -16,8 +16,10 @@ from gymagine.generative.data.dataset import Dataset, Events
 from gymagine.generative.generator import AbstractGenerator
 from gymagine.generative.trainable import (
     AbstractAdjusted,
+    AbstractGame,
     AbstractInitialised,
     AbstractPhased,
+    AbstractSettled,
     Phase,
 )
 from gymagine.generative.training import fit
@@ -87,6 +89,39 @@ class Pair(AbstractGenerator, AbstractPhased, AbstractAdjusted, AbstractInitiali
         return self._made(num, rng)
 
 
+class Paced(Gaussian, AbstractPhased):
+    """Its two parameters learn in turns of different length and step size."""
+
+    def __init__(self, factor=0.25):
+        super().__init__()
+        self.factor = factor
+
+    def phases(self):
+        return [
+            Phase("mean", self._loss, [self.mean], updates=3, step_factor=self.factor),
+            Phase("sigma", self._loss, [self.log_sigma]),
+        ]
+
+
+class Game(Paced, AbstractGame):
+    pass
+
+
+class Settled(Gaussian, AbstractSettled):
+    """Keeps what its mean was when it was last evaluated, and how many events it then saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("settled", torch.zeros(2))
+        self.register_buffer("noise", torch.zeros(1))
+        self.register_buffer("num_seen", torch.zeros((), dtype=torch.int64))
+
+    def settle(self, x, context, rng):
+        self.settled.copy_(self.mean)
+        self.noise.copy_(torch.randn(1, generator=rng))
+        self.num_seen.fill_(len(x))
+
+
 class CutError(Exception):
     pass
 
@@ -111,6 +146,9 @@ CUTS = {
     "patient": (Gaussian, {"patience": 2, "evaluation_interval": 4, "learning_rate": 0.3}),
     "clipped": (Gaussian, {"max_grad_norm": 0.1, "weight_decay": 0.1, "step_sizes": "linear"}),
     "phases": (Pair, {"average_decay": 0.9}),
+    "paces": (Paced, {"step_sizes": "cosine"}),
+    "settled": (Settled, {"evaluation_interval": 4}),
+    "settled averages": (Settled, {"evaluation_interval": 4, "average_decay": 0.9}),
 }
 
 
@@ -224,6 +262,45 @@ def test_averages_are_what_is_left():
     for mean in means[1:]:
         expected = decay * expected + (1 - decay) * mean
     torch.testing.assert_close(averaged.mean.detach(), expected)
+
+
+def test_steps_of_phases():
+    """Adam's first steps are as long as the learning rate, whatever the gradient."""
+    paced = Paced(0.25)
+    fit(paced, normals(64), num_updates=1, batch_size=64, learning_rate=0.01)
+    steps = [float(p.detach().abs().mean()) for p in (paced.mean, paced.log_sigma)]
+    assert steps == pytest.approx([3 * 0.25 * 0.01, 0.01], rel=1e-3)
+
+
+def test_mistaken_phases(tmp_path):
+    for factor in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="expected a positive step_factor of mean, got"):
+            Paced(factor).phases()
+    settings = {"num_updates": 4, "checkpoint": tmp_path / "file"}
+    fit(Paced(0.5), normals(20), **settings)
+    with pytest.raises(ValueError, match=r"expected phases of \[\['mean', 3, 0.5\], \['sigma'"):
+        fit(Paced(0.25), normals(20), **settings)
+
+
+def test_games_have_no_patience():
+    with pytest.raises(ValueError, match=r"expected no patience for a Game.*opponent.*got 3"):
+        fit(Game(), normals(20), patience=3)
+    data = Dataset(Events(normals(20)), held_out=Events(normals(10)))
+    result = fit(Game(), data, num_updates=2)
+    assert result.held_out_loss is not None
+    assert result.best_update is None
+
+
+@pytest.mark.parametrize("decay", [None, 0.8])
+def test_statistics_are_those_of_what_is_left(decay):
+    generator = Settled()
+    fit(generator, normals(1_500), num_updates=5, learning_rate=0.1, average_decay=decay)
+    assert torch.equal(generator.settled, generator.mean.detach())
+    assert int(generator.num_seen) == 1_000
+    again = Settled()
+    fit(again, normals(1_500), num_updates=5, learning_rate=0.1, average_decay=decay)
+    assert torch.equal(again.noise, generator.noise)
+    assert float(generator.noise) != 0
 
 
 class Told:

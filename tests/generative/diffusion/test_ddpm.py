@@ -7,9 +7,8 @@ import torch
 from gymagine.generative.diffusion.ddpm import DDPM
 from gymagine.generative.testing import check_generator
 from gymagine.generative.training import fit
-from torch import nn
 
-MEAN, SIGMA = 0.8, 0.6
+from .gaussian_data import MEAN, SIGMA, ExactNetwork, tilted_moments
 
 CASES = {
     "vectors": ((2,), None, {"num_steps": 8, "hidden_sizes": (16,)}),
@@ -24,11 +23,16 @@ CASES = {
         {"num_steps": 4, "channels": 8, "prediction": "data", "eta": 0.0, "sampling_steps": 2},
     ),
     "sequences": ((3, 9), None, {"num_steps": 4, "channels": 8, "multipliers": (1, 1, 2)}),
+    "tokens": (
+        (3,),
+        (2,),
+        {"num_steps": 4, "network": "transformer", "width": 8, "num_layers": 1, "num_heads": 2},
+    ),
     "clipped": ((2,), None, {"num_steps": 8, "hidden_sizes": (16,), "clip": 2.0}),
 }
 
 
-SLOW = ("pictures", "sequences", "clipped")
+SLOW = ("guided", "pictures", "sequences", "tokens", "clipped")
 
 
 @pytest.mark.parametrize(
@@ -43,23 +47,17 @@ def test_the_laws(name):
     check_generator(model, torch.randn(4, *event), given)
 
 
-class ExactNoise(nn.Module):
-    """The noise that is expected in data N(MEAN, SIGMA^2), in closed form."""
+def exact(**settings):
+    """Whose network says what noise is expected in data N(MEAN, SIGMA^2), in closed form."""
+    model = DDPM((2,), hidden_sizes=(4,), **settings).double()
+    shares, num_steps = model.alpha_bars, model.config.num_steps
 
-    def __init__(self, model):
-        super().__init__()
-        self.shares, self.num_steps = model.alpha_bars, model.config.num_steps
-
-    def forward(self, x, time, context, present=None):
-        share = self.shares[(time * self.num_steps).round().long()][:, None].to(x)
+    def answer(x, told):
+        share = shares[(told * num_steps).round().long().squeeze(1)][:, None]
         variance = share * SIGMA**2 + 1 - share
         return (1 - share).sqrt() * (x - share.sqrt() * MEAN) / variance
 
-
-def exact(**settings):
-    model = DDPM((2,), hidden_sizes=(4,), **settings).double()
-    model.network = ExactNoise(model)
-    model.alpha_bars = model.network.shares
+    model.network = ExactNetwork(answer)
     return model
 
 
@@ -103,6 +101,39 @@ def test_samples_of_an_exact_denoiser():
     torch.testing.assert_close(drawn.std(), torch.tensor(SIGMA).double(), atol=0.03, rtol=0)
     cold = model.sample(4_000, temperature=0.5, rng=torch.Generator().manual_seed(0))
     assert float(cold.std()) == pytest.approx(SIGMA / 2, abs=0.03)
+
+
+def test_samples_are_tilted_by_a_linear_function():
+    slope = torch.tensor([2.0, -1.0], dtype=torch.float64)
+    model = exact(num_steps=300, schedule="linear")
+    rng = torch.Generator().manual_seed(0)
+    drawn = model.sample_tilted(4_000, lambda x: x @ slope, through_network=True, rng=rng)
+    mean, deviation = tilted_moments(slope)
+    torch.testing.assert_close(drawn.mean(dim=0), mean, atol=0.04, rtol=0)
+    torch.testing.assert_close(drawn.std(dim=0), mean.new_full((2,), deviation), atol=0.03, rtol=0)
+
+
+def test_known_entries_and_a_function_together():
+    """What a planner asks for: the start as it is, and the rest where the return is high."""
+    model = exact(num_steps=200, schedule="linear")
+    x = torch.tensor([[0.3, 9.0]], dtype=torch.float64).expand(3_000, 2)
+    known = torch.tensor([[True, False]]).expand(3_000, 2)
+    rng = torch.Generator().manual_seed(0)
+    found = model.complete(
+        x,
+        known,
+        log_weight=lambda x: 2 * x[:, 1] - 5 * x[:, 0],
+        through_network=True,
+        rng=rng,
+    )
+    assert torch.equal(found[:, 0], x[:, 0])
+    mean, deviation = tilted_moments(2.0)
+    assert float(found[:, 1].mean()) == pytest.approx(mean, abs=0.05)
+    assert float(found[:, 1].std()) == pytest.approx(deviation, abs=0.04)
+    with pytest.raises(ValueError, match=r"of weights of shape \(3,\), got \(\)"):
+        model.sample_tilted(3, lambda x: x.sum())
+    with pytest.raises(ValueError, match="at least 1 sample"):
+        model.sample_tilted(0, lambda x: x.sum(dim=1))
 
 
 def test_guidance_of_minus_one_knows_no_context():

@@ -9,6 +9,7 @@ from gymagine.generative.diffusion.ddim import ddim, guided, keeping, visited_ti
 from gymagine.generative.diffusion.gaussian_diffusion import (
     alpha_bars,
     as_data,
+    data_weights,
     diffused,
     noise_in,
     posterior,
@@ -71,6 +72,9 @@ def test_predictions_imply_the_data(prediction):
     target = target_of(prediction, x_0, noise, shares)
     torch.testing.assert_close(as_data(prediction, target, x_t, shares), x_0)
     torch.testing.assert_close(noise_in(x_t, x_0, shares), noise)
+    for i, share in enumerate(shares.tolist()):
+        by_x_t, by_target = data_weights(prediction, share)
+        torch.testing.assert_close(by_x_t * x_t[i] + by_target * target[i], x_0[i])
 
 
 MEAN, SIGMA = 1.5, 0.7

@@ -9,7 +9,10 @@ from gymagine.generative.flows.ode import (
     hutchinson_divergence,
     inverse_step,
     jacobians_of,
+    log_det_by_trace,
     log_det_of,
+    log_det_of_steps,
+    random_signs,
     runge_kutta,
     runge_kutta_step,
 )
@@ -98,3 +101,28 @@ def test_a_step_is_inverted(num_corrections):
     error = float((back - x).abs().max())
     assert error < 1e-5 * 0.3**num_corrections
     assert num_corrections or error > 1e-9  # a step back alone is no inverse
+
+
+def test_log_dets_of_many_steps():
+    """That of the steps is autograd's; that by the trace is of the flow that they follow."""
+    x = numbers(4, 3)
+    z, by_steps = log_det_of_steps(curved, x, 0.2, 1.0, 3)
+    torch.testing.assert_close(z, runge_kutta(curved, x, 0.2, 1.0, 3))
+    for row in range(4):
+        slope = torch.autograd.functional.jacobian(
+            lambda own: runge_kutta(curved, own[None], 0.2, 1.0, 3)[0], x[row]
+        )
+        torch.testing.assert_close(torch.linalg.slogdet(slope).logabsdet, by_steps[row])
+    gaps = []
+    for num_steps in (4, 8):
+        place, by_steps = log_det_of_steps(curved, x, 0.2, 1.0, num_steps)
+        same, by_trace = log_det_by_trace(curved, x, 0.2, 1.0, num_steps)
+        torch.testing.assert_close(place, same)
+        gaps.append(float((by_steps - by_trace).abs().max()))
+    assert gaps[0] / gaps[1] > 10  # both err by the fourth power of the step
+    probes = random_signs(x.repeat(2_000, 1), torch.Generator().manual_seed(0))
+    assert set(probes.unique().tolist()) == {-1.0, 1.0}
+    _, estimates = log_det_by_trace(curved, x.repeat(2_000, 1), 0.2, 1.0, 8, probes)
+    estimates = estimates.view(2_000, 4)
+    error = estimates.std(dim=0) / math.sqrt(2_000)
+    assert ((estimates.mean(dim=0) - by_trace).abs() < 4 * error).all()

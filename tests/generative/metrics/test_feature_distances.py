@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from gymagine.generative.data.toys import eight_gaussians
 from gymagine.generative.metrics.feature_distances import (
     frechet_distance,
     frechet_distance_of_gaussians,
@@ -12,6 +13,7 @@ from gymagine.generative.metrics.feature_distances import (
     kernel_distance,
     maximum_mean_discrepancy,
     median_distance,
+    several_scales,
 )
 from scipy import linalg
 from torch.testing import assert_close
@@ -137,3 +139,20 @@ def test_mistakes_are_named(without_shape_checks):
         kernel_distance(torch.zeros(5, 2), torch.zeros(5, 2), block_size=1)
     with pytest.raises(ValueError, match="bandwidth above 0"):
         gaussian_kernel(0.0)
+
+
+def test_several_scales_see_what_one_is_too_wide_for():
+    rng = torch.Generator().manual_seed(0)
+    x, y = eight_gaussians(1_000, rng), eight_gaussians(1_000, rng)
+    gaussian = torch.randn(1_000, 2, generator=rng) * x.std(dim=0)
+    width = median_distance(x)
+    by_one, by_several = (
+        [maximum_mean_discrepancy(x, other, kernel) for other in (y, gaussian)]
+        for kernel in (gaussian_kernel(width), several_scales(width))
+    )
+    assert abs(by_several[0]) < 0.001
+    assert by_several[1] > 5 * by_one[1] > 0
+    values = torch.stack([gaussian_kernel(width / 2**i)(x[:3], y[:4]) for i in range(5)])
+    assert_close(several_scales(width)(x[:3], y[:4]), values.mean(dim=0))
+    with pytest.raises(ValueError, match="expected at least 1 kernel, got 0"):
+        several_scales(1.0, num_scales=0)

@@ -96,3 +96,11 @@ def test_mistakes_are_named():
         PictureClassifier((64,), 10)
     with pytest.raises(ValueError, match=r"pictures of \(1, 8, 8\), got \(1, 8, 9\)"):
         PictureClassifier((1, 8, 8), 10).features(torch.zeros(2, 1, 8, 9))
+
+
+def test_larger_pictures_cost_no_more_than_they_must():
+    small, large = PictureClassifier((1, 15, 15), 3), PictureClassifier((1, 28, 28), 3)
+    sizes = [
+        tuple(c.convolutions(torch.zeros(1, *c.picture_shape)).shape[2:]) for c in (small, large)
+    ]
+    assert sizes == [(4, 4), (4, 4)]

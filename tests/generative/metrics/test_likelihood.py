@@ -142,3 +142,15 @@ def test_mistakes_are_named():
         bits_per_dimension(0.0, 4, 1)
     with pytest.raises(ValueError, match="got 0, None"):
         bits_per_dimension(0.0, 0)
+
+
+def test_with_little_time_the_first_events_are_measured_and_counted():
+    x = torch.randint(2, (500, 3), generator=torch.Generator().manual_seed(0)).float()
+    density = Independent.fitted(x, constraints.boolean)
+    everything = negative_log_likelihood(density, x)
+    enough = negative_log_likelihood(density, x, max_seconds=60.0)
+    assert_close(enough.nats, everything.nats)
+    assert enough.num_events == 500
+    little = negative_log_likelihood(density, x, max_seconds=1e-9)
+    assert little.num_events == 10
+    assert_close(little.nats, negative_log_likelihood(density, x[:10]).nats)

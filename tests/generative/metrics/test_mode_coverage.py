@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from gymagine.generative.data.toys import eight_gaussians, eight_gaussians_centres
-from gymagine.generative.metrics.mode_coverage import mode_coverage
+from gymagine.generative.metrics.mode_coverage import class_coverage, mode_coverage
 from scipy import stats
 from torch.testing import assert_close
 
@@ -42,3 +42,23 @@ def test_collapse_and_nothing_near():
 def test_mistakes_are_named(without_shape_checks):
     with pytest.raises(ValueError, match=r"\(N, 2\), got \(4, 3\)"):
         mode_coverage(torch.zeros(4, 3), CENTRES, 0.2)
+
+
+def test_classes_are_counted_where_the_classifier_is_sure():
+    sure = torch.eye(4)[[0, 0, 1, 3]]
+    unsure = torch.tensor([[0.5, 0.5, 0.0, 0.0]])
+    found = class_coverage(torch.cat([sure, unsure]))
+    assert (found.num_covered, found.num_modes, found.counts) == (3, 4, (2, 1, 0, 1))
+    assert found.share_near == 0.8
+    assert found.divergence == pytest.approx(math.log(4) - 1.5 * math.log(2))
+    assert class_coverage(unsure, confidence=0.5).num_covered == 1
+    assert math.isnan(class_coverage(unsure).divergence)
+
+
+def test_equal_classes_have_no_divergence_and_one_class_the_most():
+    assert class_coverage(torch.eye(5).repeat(3, 1)).divergence == pytest.approx(0)
+    assert class_coverage(torch.eye(5)[:1]).divergence == pytest.approx(math.log(5))
+    with pytest.raises(
+        ValueError, match=r"expected probabilities of shape \(N, K\), got \(0, 5\)"
+    ):
+        class_coverage(torch.zeros(0, 5))

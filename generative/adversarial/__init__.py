@@ -1,0 +1,1 @@
+"""Adversarial generators: noise becomes events that another network cannot tell from data."""

@@ -1,0 +1,115 @@
+r"""Samplers over noise levels: from :math:`x = x_0 + \sigma \epsilon` with a large sigma to data.
+
+The probability-flow equation has the same distributions as the noise at every level, and a
+denoiser :math:`D(x; \sigma) = \mathbb E[x_0 | x]` is all that it asks for:
+
+.. math:: \frac{dx}{d\sigma} = \frac{x - D(x; \sigma)}{\sigma} .
+
+It is followed from level to level by Euler's or Heun's steps, the levels being
+
+.. math:: \sigma_i = \Big(\sigma_{max}^{1/\rho} + \frac{i}{n - 1}
+    \big(\sigma_{min}^{1/\rho} - \sigma_{max}^{1/\rho}\big)\Big)^{\rho},
+    \quad i = 0, \dots, n - 1, \qquad \sigma_n = 0 .
+
+*Churn* adds fresh noise before a step and so forgets errors of earlier ones.
+
+Diffusion that also shrinks the data, :math:`z = \alpha x_0 + \sigma_z \epsilon`, is the same with
+:math:`x = z / \alpha` and :math:`\sigma = \sigma_z / \alpha`.
+
+References:
+    T. Karras, M. Aittala, T. Aila, S. Laine (2022), Elucidating the design space of
+        diffusion-based generative models, arXiv:2206.00364, equations 3 and 5, algorithms 1 and 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+__all__ = ["LevelChange", "LevelDenoiser", "follow_levels", "karras_levels", "keeping_at_levels"]
+
+LevelDenoiser = Callable[[Tensor, float], Tensor]
+"""From (B, *event) x and sigma to the x_0 that is expected."""
+LevelChange = Callable[[Tensor, float], Tensor]
+"""From (B, *event) x and sigma to another x."""
+
+_MOST_CHURN = math.sqrt(2) - 1  # noise is at most doubled in variance
+
+
+def karras_levels(num: int, lowest: float, highest: float, rho: float = 7.0) -> list[float]:
+    """The levels that a denoiser is asked at, falling; 0 follows the last.
+
+    Example:
+        >>> [round(level, 3) for level in karras_levels(3, 0.002, 80.0)]
+        [80.0, 2.515, 0.002]
+    """
+    if num == 1:
+        return [highest]
+    first, last = highest ** (1 / rho), lowest ** (1 / rho)
+    inner = [(first + i / (num - 1) * (last - first)) ** rho for i in range(1, num - 1)]
+    return [highest, *inner, lowest]
+
+
+def follow_levels(
+    denoise: LevelDenoiser,
+    x: Float[Tensor, "batch ..."],
+    levels: Sequence[float],
+    *,
+    order: int = 2,
+    churn: float = 0.0,
+    temperature: float = 1.0,
+    change: LevelChange | None = None,
+    rng: torch.Generator | None = None,
+) -> Float[Tensor, "batch ..."]:
+    """(B, *event) x_0 from x at the first level.
+
+    Args:
+        denoise: The denoiser.
+        x: (B, *event) data with as much noise as the first level says.
+        levels: Falling; 0 follows the last.
+        order: 2 for Heun's steps, of which the one to 0 is Euler's; 1 for Euler's.
+        churn: Of noise that is added, in all the steps together; 0 makes the data a function of
+            the first x.
+        temperature: The added noise is multiplied by it.
+        change: What else to do to every x on the way.
+        rng: Of the noise.
+    """
+    share = min(churn / len(levels), _MOST_CHURN)
+    for level, after in pairwise([*levels, 0.0]):
+        now = level * (1 + share)
+        if share > 0:
+            fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+            x = torch.add(x, fresh, alpha=temperature * math.sqrt(now**2 - level**2))
+        slope = (x - denoise(x, now)) / now
+        ahead = torch.add(x, slope, alpha=after - now)
+        if order == 2 and after > 0:
+            other = (ahead - denoise(ahead, after)) / after
+            ahead = torch.add(x, slope + other, alpha=(after - now) / 2)
+        x = ahead if change is None else change(ahead, after)
+    return x
+
+
+def keeping_at_levels(
+    x_0: Float[Tensor, "batch ..."],
+    known: Bool[Tensor, "batch ..."],
+    *,
+    rng: torch.Generator | None = None,
+) -> LevelChange:
+    """A change that puts known entries in their place, with as much noise as the level's.
+
+    Args:
+        x_0: (B, *event) with what is known; the rest does not matter.
+        known: (B, *event) which entries are.
+        rng: Of the noise.
+    """
+
+    def change(x: Tensor, sigma: float) -> Tensor:
+        noise = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+        return torch.where(known, torch.add(x_0, noise, alpha=sigma), x)
+
+    return change

@@ -1,0 +1,348 @@
+r"""Variance-preserving diffusion in continuous time, with its variational bound.
+
+With :math:`\gamma(t)`, minus the logarithm of the signal-to-noise ratio, rising from
+:math:`\gamma_0` at t = 0 to :math:`\gamma_1` at t = 1, an event becomes
+
+.. math:: z_t = \alpha_t x + \sigma_t \epsilon, \qquad
+    \alpha_t^2 = \operatorname{sigmoid}(-\gamma(t)), \qquad
+    \sigma_t^2 = \operatorname{sigmoid}(\gamma(t)) .
+
+A network predicts the noise, and the bound of as many steps as there can be is
+
+.. math:: -\log p(x \mid c) \le
+    \underbrace{\mathrm{KL}\big(q(z_1 | x) \,\|\, \mathcal N(0, I)\big)}_{\text{prior}}
+    + \underbrace{\mathbb E[-\log p(x | z_0)]}_{\text{reconstruction}}
+    + \underbrace{\tfrac12 \mathbb E_{t, \epsilon}\big[\gamma'(t)
+    \lVert \epsilon - \hat\epsilon(z_t; \gamma(t), c) \rVert^2\big]}_{\text{diffusion}} .
+
+In :math:`\gamma` instead of t the last is an integral from :math:`\gamma_0` to :math:`\gamma_1`
+without :math:`\gamma'`: between its ends the shape of the schedule changes the variance of the
+estimate, and no more. For :math:`p(x | z_0)` stands the normal density around
+:math:`z_0 / \alpha_0` with the deviation :math:`e^{\gamma_0 / 2}` of the noise that is left, whose
+expectation is known: a density of real events, not of their levels.
+
+``loss`` and ``log_prob_bound`` are this bound, in nats. It bounds the log-probability of
+*ancestral* samples, in the limit of many steps. The probability flow of the same network makes
+other samples of another density, `VPDiffusion.log_prob_by_flow`, which the bound does not bound:
+only for an exact denoiser are the two the same.
+
+References:
+    D. P. Kingma, T. Salimans, B. Poole, J. Ho (2021), Variational diffusion models,
+        arXiv:2107.00630, equations 2, 3, 11, 17 and 18, section 5.1 (invariance), appendix I.1
+        (times that are spread evenly over a batch).
+    Y. Song et al. (2021), Score-based generative modeling through stochastic differential
+        equations, arXiv:2011.13456, equations 11 and 13.
+    A. Nichol, P. Dhariwal (2021), arXiv:2102.09672, section 3.2 (a cosine for alpha).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import constraints
+
+from ...configuration import build_config, check_fields
+from ..generator import AbstractBound
+from .abstract_diffusion import (
+    DIFFUSION_CHOICES,
+    DIFFUSION_RANGES,
+    AbstractDiffusion,
+    DiffusionSettings,
+    Wishes,
+    normal_like,
+)
+from .ddim import ddim, keeping
+from .denoising_network import DenoisingNetwork
+from .noise_levels import LevelDenoiser, follow_levels, keeping_at_levels
+from .probability_flow import log_prob_by_flow
+
+__all__ = ["GammaName", "Sampler", "VPDiffusion", "VPDiffusionConfig", "gamma_at"]
+
+GammaName = Literal["linear", "cosine"]
+Sampler = Literal["ancestral", "flow"]
+
+_RANGES = DIFFUSION_RANGES | {
+    "sampling_steps": (1, math.inf, True),
+    "bound_times": (1, math.inf, True),
+    "flow_steps": (1, math.inf, True),
+}
+_CHOICES = DIFFUSION_CHOICES | {"schedule": get_args(GammaName), "sampler": get_args(Sampler)}
+_TIME_SCALE = 16.0  # the network is told gamma, brought to [-1, 1]
+
+
+def gamma_at(
+    schedule: GammaName, t: Float[Tensor, " times"], gamma_0: float, gamma_1: float
+) -> tuple[Float[Tensor, " times"], Float[Tensor, " times"]]:
+    r"""(N,) gamma and (N,) its derivative.
+
+    Args:
+        schedule: ``linear``; or ``cosine``, of which alpha is the cosine of an angle that grows
+            linearly, so that :math:`\gamma = 2 \ln \tan` of it.
+        t: (N,) times in [0, 1].
+        gamma_0: At t = 0.
+        gamma_1: At t = 1.
+
+    Example:
+        >>> gamma_at("linear", torch.tensor([0.5]), -13.0, 5.0)
+        (tensor([-4.]), tensor([18.]))
+    """
+    if schedule == "linear":
+        return gamma_0 + (gamma_1 - gamma_0) * t, torch.full_like(t, gamma_1 - gamma_0)
+    first, last = (math.atan(math.exp(gamma / 2)) for gamma in (gamma_0, gamma_1))
+    angle = first + (last - first) * t
+    return 2 * angle.tan().log(), 4 * (last - first) / (2 * angle).sin()
+
+
+@dataclass(frozen=True)
+class VPDiffusionConfig(DiffusionSettings):
+    """Hyper-parameters of `VPDiffusion`.
+
+    Raises:
+        ValueError: A value is out of range or of another kind; the message names the field.
+    """
+
+    gamma_0: float = -13.3
+    """Minus the logarithm of the signal-to-noise ratio of events; the paper's."""
+    gamma_1: float = 5.0
+    """The same of noise that samples start from."""
+    schedule: GammaName = "linear"
+    """Of gamma over time: where training looks, and where sampling steps."""
+    sampler: Sampler = "ancestral"
+    """``ancestral``, whose samples are the bound's model, or ``flow``, of fewer steps."""
+    sampling_steps: int = 200
+    """Times at which a sampler asks the network; ``flow`` asks twice at each."""
+    bound_times: int = 64
+    """Times of an event at which its bound is estimated; the loss takes one."""
+    flow_steps: int = 32
+    """Runge-Kutta steps of a density by the flow, of four questions each."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, _RANGES, _CHOICES)
+        if not self.gamma_0 < self.gamma_1:
+            raise ValueError(
+                f"expected gamma_0 below gamma_1, got {self.gamma_0} and {self.gamma_1}"
+            )
+
+
+class VPDiffusion(AbstractDiffusion, AbstractBound):
+    """A diffusion model of real events, of about unit variance, trained on its bound.
+
+    Temperature scales the noise that sampling starts from and draws.
+
+    Args:
+        event_shape: (D,) of vectors, (C, L) of sequences or (C, H, W) of pictures.
+        context_shape: Of one context, or None.
+        hyperparameters: Fields of `VPDiffusionConfig`.
+
+    Example:
+        >>> model = VPDiffusion((2,), hidden_sizes=(16,), sampling_steps=10)
+        >>> model.sample(3, rng=torch.Generator().manual_seed(0)).shape
+        torch.Size([3, 2])
+    """
+
+    Config = VPDiffusionConfig
+    name = "vp-diffusion"
+    config: VPDiffusionConfig
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        *,
+        context_shape: Sequence[int] | None = None,
+        **hyperparameters: Any,
+    ) -> None:
+        config = build_config(VPDiffusionConfig, hyperparameters, type(self).__name__)
+        super().__init__(
+            event_shape, context_shape=context_shape, support=constraints.real, config=config
+        )
+        self.network = DenoisingNetwork(
+            self.event_shape, self.context_shape, config, time_scale=_TIME_SCALE
+        )
+
+    def denoised(
+        self,
+        x: Tensor,
+        sigma: float,
+        context: Tensor | None = None,
+        *,
+        guidance: float = 0.0,
+    ) -> Tensor:
+        r"""(B, *event) the data expected behind :math:`z / \alpha`: events with noise added.
+
+        Args:
+            x: (B, *event) events with noise.
+            sigma: The noise's deviation, :math:`e^{\gamma / 2}`.
+            context: (B, *context), or None.
+            guidance: w of classifier-free guidance.
+        """
+        return self._denoiser([sigma], context, guidance)(x, sigma)
+
+    def log_prob_by_flow(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        trace: bool = False,
+        num_probes: int | None = None,
+        rng: torch.Generator | None = None,
+    ) -> Tensor:
+        """(B,) log-densities of the probability flow, in nats: see `probability_flow`.
+
+        Args:
+            x: (B, *event) events.
+            context: (B, *context), if the generator takes one.
+            trace: Integrate the trace of the Jacobian; else take determinants of the steps.
+            num_probes: Vectors of random signs in place of the trace; None for the trace.
+            rng: Of the signs.
+
+        Raises:
+            ValueError: A shape does not fit, a context is missing or too much, or there are no
+                probes.
+        """
+        self._check_shapes(x, context)
+        if context is not None:
+            context = context.repeat(num_probes or 1, *[1] * (context.dim() - 1))
+        highest = math.exp(self.config.gamma_1 / 2)
+        return log_prob_by_flow(
+            self._denoiser([], context, 0.0),
+            x,
+            lowest=math.exp(self.config.gamma_0 / 2),
+            highest=highest,
+            latent_deviation=math.sqrt(1 + highest**2),  # z_1 / alpha_1 of a standard normal z_1
+            num_steps=self.config.flow_steps,
+            trace=trace,
+            num_probes=num_probes,
+            rng=rng,
+        )
+
+    # ---- the contract ---------------------------------------------------------------------------
+
+    def _loss(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> Tensor:
+        # one draw for the batch: each time is uniform, and together they are spread evenly
+        shift = torch.rand(1, generator=rng, dtype=x.dtype, device=x.device)
+        places = torch.arange(len(x), dtype=x.dtype, device=x.device) / len(x)
+        t = (shift + places) % 1
+        present = self._present(context, rng)
+        return self._diffusion_loss(x, t, context, present, rng) + self._fixed_loss(x)
+
+    def _log_prob_bound(
+        self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
+    ) -> Tensor:
+        num, found = self.config.bound_times, -self._fixed_loss(x)
+        for i in range(num):
+            within = torch.rand(len(x), generator=rng, dtype=x.dtype, device=x.device)
+            found = found - self._diffusion_loss(x, (i + within) / num, context, None, rng) / num
+        return found
+
+    def _diffusion_loss(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor | None,
+        present: Tensor | None,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        config, axes = self.config, (-1, *[1] * (x.dim() - 1))
+        gamma, slope = gamma_at(config.schedule, t, config.gamma_0, config.gamma_1)
+        alpha, sigma = (-gamma).sigmoid().sqrt().view(axes), gamma.sigmoid().sqrt().view(axes)
+        noise = normal_like(x, rng)
+        z = alpha * x + sigma * noise
+        found: Tensor = self.network(z, self._told(gamma), context, present)
+        return slope / 2 * (noise - found).square().flatten(1).sum(dim=1)
+
+    def _fixed_loss(self, x: Tensor) -> Tensor:
+        """(B,) what nothing is learnt by: the prior's part and the reconstruction's."""
+        share = 1 / (1 + math.exp(self.config.gamma_1))
+        prior = ((share * x**2 - share - math.log1p(-share)) / 2).flatten(1).sum(dim=1)
+        reconstruction = (math.log(2 * math.pi) + self.config.gamma_0 + 1) / 2
+        return prior + self.num_entries * reconstruction
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    def _told(self, gamma: Any) -> Any:
+        """Gamma as the network is told it, in [-1, 1]."""
+        low, high = self.config.gamma_0, self.config.gamma_1
+        return (2 * gamma - low - high) / (high - low)
+
+    def _denoiser(
+        self, levels: Sequence[float], context: Tensor | None, guidance: float
+    ) -> LevelDenoiser:
+        """From z / alpha and sigma / alpha to the expected data, made ready for some levels."""
+        times = [self._told(2 * math.log(level)) for level in levels]
+        predict = self._predictor(times, context, guidance)
+
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            noise = predict(x / math.sqrt(1 + sigma**2), self._told(2 * math.log(sigma)))
+            return torch.add(x, noise, alpha=-sigma)
+
+        return denoise
+
+    def _drawn(
+        self,
+        num: int,
+        context: Tensor | None,
+        temperature: float,
+        rng: torch.Generator | None,
+        wishes: Wishes,
+    ) -> Tensor:
+        config, steps = self.config, self.config.sampling_steps
+        t = torch.arange(steps + 1, dtype=torch.float64) / steps
+        gamma, _ = gamma_at(config.schedule, t, config.gamma_0, config.gamma_1)
+        levels: list[float] = (gamma / 2).exp().tolist()  # of z / alpha, rising
+        own = self._denoiser(levels, context, config.guidance)
+
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            return wishes.expected(lambda y: own(y, sigma), x, alpha=1.0, sigma=sigma)
+
+        start = temperature * normal_like(self.example.new_zeros(num, *self.event_shape), rng)
+        draw = self._by_flow if config.sampler == "flow" else self._by_ancestors
+        return wishes.fulfilled(draw(denoise, start, levels, temperature, rng, wishes))
+
+    def _by_flow(
+        self,
+        denoise: LevelDenoiser,
+        start: Tensor,
+        levels: list[float],
+        temperature: float,
+        rng: torch.Generator | None,
+        wishes: Wishes,
+    ) -> Tensor:
+        change = None
+        if wishes.x is not None and wishes.known is not None:
+            change = keeping_at_levels(wishes.x, wishes.known, rng=rng)
+        by_alpha = math.sqrt(1 + levels[-1] ** 2)
+        return follow_levels(denoise, by_alpha * start, levels[::-1], change=change, rng=rng)
+
+    def _by_ancestors(
+        self,
+        denoise: LevelDenoiser,
+        start: Tensor,
+        levels: list[float],
+        temperature: float,
+        rng: torch.Generator | None,
+        wishes: Wishes,
+    ) -> Tensor:
+        shares = 1 / (1 + torch.tensor(levels, dtype=torch.float64) ** 2)
+        by_alpha = shares.rsqrt().tolist()
+        change = None
+        if wishes.x is not None and wishes.known is not None:
+            change = keeping(wishes.x, wishes.known, shares, rng=rng)
+        times = list(range(len(levels) - 1, 0, -1))
+        z_0 = ddim(
+            lambda z, i: denoise(by_alpha[i] * z, levels[i]),
+            start,
+            shares,
+            times,
+            eta=1.0,
+            temperature=temperature,
+            change=change,
+            rng=rng,
+        )
+        # a draw of p(x | z_0)
+        return torch.add(by_alpha[0] * z_0, normal_like(z_0, rng), alpha=temperature * levels[0])

@@ -10,7 +10,7 @@ import torch
 from stable_baselines3.common.logger import Image, Logger
 
 from ..generative.data.dataset import Dataset
-from ..generative.generator import AbstractGenerator, AbstractLatent
+from ..generative.generator import AbstractGenerator, AbstractLatent, AbstractMeanSampler
 from .generation_pictures import Picture, drawn_events, write_picture
 
 __all__ = [
@@ -73,8 +73,14 @@ class GenerationWatcher:
 
 
 def pictures_of(generator: AbstractGenerator, data: Dataset, seed: int) -> dict[str, Picture]:
-    """Samples and, of a generator with latents, reconstructions and interpolations, by name."""
+    """Samples and what else the generator can show, by name.
+
+    Those whose samples end in noise have what it is about (``means``); those with latents have
+    reconstructions and interpolations.
+    """
     found = {"samples": samples(generator, data, seed=seed)}
+    if isinstance(generator, AbstractMeanSampler):
+        found["means"] = samples(generator, data, seed=seed, means=True)
     if isinstance(generator, AbstractLatent):
         found["reconstructions"] = reconstructions(generator, data, seed=seed)
         x, context = _real_events(generator, data, 1, seed)
@@ -98,17 +104,31 @@ def samples(
     num: int | None = None,
     temperature: float = 1.0,
     seed: int = 0,
+    means: bool = False,
 ) -> Picture:
-    """What the generator draws; in as many contexts as there are classes, a row of each."""
+    """What the generator draws; in as many contexts as there are classes, a row of each.
+
+    Args:
+        generator: Trained.
+        data: That it was trained on.
+        num: How many; of each context.
+        temperature: Of the draws.
+        seed: Of the draws.
+        means: Without the last noise, of a generator that can leave it out.
+    """
+    draw = generator.sample
+    if means:
+        assert isinstance(generator, AbstractMeanSampler), "only those have any"
+        draw = generator.sample_means
     rng = torch.Generator(device=generator.example.device).manual_seed(seed)
     shape = data.train.x.shape[1:]
     if generator.context_shape is None:
         num = num or (_NUM_SAMPLES if len(shape) == 3 else _NUM_POINTS)
-        drawn = generator.sample(num, temperature=temperature, rng=rng)
+        drawn = draw(num, temperature=temperature, rng=rng)
         return drawn_events(drawn, data, reference=_real_events(generator, data, num, seed)[0])
     contexts = torch.eye(generator.context_shape[0]).to(generator.example)
     num = num or 8
-    drawn = generator.sample(num, contexts, temperature=temperature, rng=rng).transpose(0, 1)
+    drawn = draw(num, contexts, temperature=temperature, rng=rng).transpose(0, 1)
     return drawn_events(drawn.flatten(0, 1), data, num_columns=num)
 
 

@@ -22,13 +22,19 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-__all__ = ["AbstractBound", "AbstractDensity", "AbstractGenerator", "AbstractLatent"]
+__all__ = [
+    "AbstractBound",
+    "AbstractDensity",
+    "AbstractGenerator",
+    "AbstractLatent",
+    "AbstractMeanSampler",
+]
 
 
 class AbstractGenerator(nn.Module, ABC):
@@ -156,6 +162,17 @@ class AbstractGenerator(nn.Module, ABC):
             ValueError: A shape does not fit, a context is missing or too much, or a number is out
                 of range.
         """
+        return self._of_each_context(self._sample, num, context, temperature, rng)
+
+    def _of_each_context(
+        self,
+        draw: Callable[[int, Tensor | None, float, torch.Generator | None], Tensor],
+        num: int,
+        context: Tensor | None,
+        temperature: float,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        """(num, *event) or (num, B, *event): as `sample`, by a function like `_sample`."""
         if num < 1:
             raise ValueError(f"expected at least 1 sample, got {num}")
         if not (temperature >= 0 and math.isfinite(temperature)):
@@ -163,9 +180,9 @@ class AbstractGenerator(nn.Module, ABC):
         self._check_context(context, None)
         with torch.no_grad():
             if context is None:
-                return self._sample(num, None, temperature, rng).detach()
+                return draw(num, None, temperature, rng).detach()
             spread = context.expand(num, *context.shape).flatten(0, 1)
-            drawn = self._sample(len(spread), spread, temperature, rng)
+            drawn = draw(len(spread), spread, temperature, rng)
         return drawn.view(num, len(context), *self.event_shape)
 
     # ---- checks ---------------------------------------------------------------------------------
@@ -269,6 +286,46 @@ class AbstractBound(AbstractGenerator):
         """
         self._check_shapes(x, context)
         return self._log_prob_bound(x, context, rng)
+
+
+class AbstractMeanSampler(AbstractGenerator):
+    """A generator whose last step is noise about a mean, and that can leave it out."""
+
+    @abstractmethod
+    def _sample_means(
+        self,
+        num: int,
+        context: Tensor | None,
+        temperature: float,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        """(num, *event) means, one for each of the (num, *context) contexts."""
+
+    def sample_means(
+        self,
+        num: int,
+        context: Tensor | None = None,
+        *,
+        temperature: float = 1.0,
+        rng: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw what events are noise about: grey pixels, where events are zeros and ones.
+
+        It is what papers on variational autoencoders show; it is not what is measured.
+
+        Args:
+            num: How many; of each context.
+            context: (B, *context), if the generator takes one.
+            temperature: As in `sample`.
+            rng: Of the draws.
+
+        Returns:
+            (num, *event) or, with contexts, (num, B, *event) expected events, in floating point.
+
+        Raises:
+            ValueError: As `sample`.
+        """
+        return self._of_each_context(self._sample_means, num, context, temperature, rng)
 
 
 class AbstractLatent(ABC):

@@ -258,7 +258,7 @@ class Autoencoder(AbstractFamily, AbstractLatent, AbstractAdjusted):
             warnings.warn(
                 "this Autoencoder was not trained: its latents' distribution is not known, and a "
                 "standard normal one stands in for it",
-                stacklevel=3,
+                stacklevel=4,
             )
         mean = self.latent_mean
         noise = torch.randn(num, len(mean), generator=rng, dtype=mean.dtype, device=mean.device)

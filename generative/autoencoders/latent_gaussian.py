@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from ...configuration import check_fields
 from ..decoders import AbstractDecoder, decoder_named
 from ..family import AbstractFamily
-from ..generator import AbstractBound, AbstractLatent
+from ..generator import AbstractBound, AbstractLatent, AbstractMeanSampler
 from ..networks.coders import Decoder, Encoder
 from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractDecoderConfig
 from .gaussian_posterior import kl_from_standard, log_normal, reparametrised, standard_normal
@@ -154,8 +154,23 @@ class LatentGaussian(nn.Module):
         self, num: int, context: Tensor | None, temperature: float, rng: torch.Generator | None
     ) -> Tensor:
         """(num, *event) samples; the temperature scales latents and the decoder's noise."""
+        return self.likelihood.sample(
+            self._drawn(num, context, temperature, rng), temperature, rng
+        )
+
+    def draw_means(
+        self, num: int, context: Tensor | None, temperature: float, rng: torch.Generator | None
+    ) -> Tensor:
+        """(num, *event) means of drawn latents; the temperature scales the latents."""
+        return self.likelihood.mean(self._drawn(num, context, temperature, rng))
+
+    def _drawn(
+        self, num: int, context: Tensor | None, temperature: float, rng: torch.Generator | None
+    ) -> Tensor:
+        """(num, *event, P) what the decoder makes of drawn latents."""
         z = temperature * standard_normal((num, self.latent_size), self.example, rng)
-        return self.likelihood.sample(self.decoder(z, context), temperature, rng)
+        outputs: Tensor = self.decoder(z, context)
+        return outputs
 
     def _log_likelihoods(self, x: Tensor, z: Tensor, context: Tensor | None) -> Tensor:
         """(K, B) of (B, *event) at (K, B, L) latents."""
@@ -165,7 +180,7 @@ class LatentGaussian(nn.Module):
         return self.log_likelihood(spread, z.flatten(0, 1), given).view(num, len(x))
 
 
-class AbstractVariational(AbstractFamily, AbstractBound, AbstractLatent):
+class AbstractVariational(AbstractFamily, AbstractBound, AbstractMeanSampler, AbstractLatent):
     """A variational autoencoder; families differ in what training minimises.
 
     Args:
@@ -266,6 +281,15 @@ class AbstractVariational(AbstractFamily, AbstractBound, AbstractLatent):
         rng: torch.Generator | None,
     ) -> Tensor:
         return self.model.draw(num, context, temperature, rng)
+
+    def _sample_means(
+        self,
+        num: int,
+        context: Tensor | None,
+        temperature: float,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        return self.model.draw_means(num, context, temperature, rng)
 
     def _log_prob_bound(
         self, x: Tensor, context: Tensor | None, rng: torch.Generator | None

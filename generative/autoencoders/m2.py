@@ -37,7 +37,7 @@ from torch.nn import functional
 from ...configuration import build_config
 from ..decoders import decoder_named
 from ..family import AbstractFamily
-from ..generator import AbstractBound, AbstractLatent
+from ..generator import AbstractBound, AbstractLatent, AbstractMeanSampler
 from ..networks.coders import Encoder
 from .gaussian_posterior import kl_from_standard, reparametrised, standard_normal
 from .latent_gaussian import AbstractVariationalConfig, LatentGaussian
@@ -58,7 +58,7 @@ class M2Config(AbstractVariationalConfig):
     events over that of the labelled ones, which is less where more than one of 200 has a label."""
 
 
-class M2(AbstractFamily, AbstractBound, AbstractLatent):
+class M2(AbstractFamily, AbstractBound, AbstractMeanSampler, AbstractLatent):
     """Semi-supervised variational autoencoder (Kingma et al. 2014).
 
     The context is the label: (B, K) rows with a single 1 or, where the label is not known, zeros.
@@ -209,9 +209,22 @@ class M2(AbstractFamily, AbstractBound, AbstractLatent):
         temperature: float,
         rng: torch.Generator | None,
     ) -> Tensor:
+        return self.model.draw(num, self._labelled(num, context, rng), temperature, rng)
+
+    def _sample_means(
+        self,
+        num: int,
+        context: Tensor | None,
+        temperature: float,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        return self.model.draw_means(num, self._labelled(num, context, rng), temperature, rng)
+
+    def _labelled(self, num: int, context: Tensor | None, rng: torch.Generator | None) -> Tensor:
+        """(num, K) contexts, with a drawn label where there is none."""
         assert context is not None
         drawn = torch.randint(self.num_labels, (num,), generator=rng, device=context.device)
-        return self.model.draw(num, self._with_labels(context, drawn), temperature, rng)
+        return self._with_labels(context, drawn)
 
     def _log_class_probs(self, x: Tensor) -> Tensor:
         scaled = self.model.likelihood.scaled(x, self.model.example.dtype)

@@ -39,7 +39,7 @@ from ..autoregressive.made import MADE
 from ..data.dataset import Dataset, Events
 from ..decoders import decoder_named
 from ..family import AbstractFamily
-from ..generator import AbstractBound, AbstractDensity, AbstractLatent
+from ..generator import AbstractBound, AbstractDensity, AbstractLatent, AbstractMeanSampler
 from ..trainable import AbstractAdjusted, AbstractInitialised, AbstractTwoStage
 from ..training import FitResult, fit
 from .codebook import Codebook, straight_through
@@ -99,6 +99,7 @@ class VQVAEConfig(AbstractDecoderConfig):
 class VQVAE(
     AbstractFamily,
     AbstractBound,
+    AbstractMeanSampler,
     AbstractLatent,
     AbstractInitialised,
     AbstractAdjusted,
@@ -249,16 +250,37 @@ class VQVAE(
         temperature: float,
         rng: torch.Generator | None,
     ) -> Tensor:
+        codes = self._drawn(num, context, temperature, rng)
+        return self.likelihood.sample(self._decoded(codes, context), temperature, rng)
+
+    def _sample_means(
+        self,
+        num: int,
+        context: Tensor | None,
+        temperature: float,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        codes = self._drawn(num, context, temperature, rng)
+        return self.likelihood.mean(self._decoded(codes, context))
+
+    def _drawn(
+        self,
+        num: int,
+        context: Tensor | None,
+        temperature: float,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        """(num, *latent) codes of the prior."""
         if not self.prior_updates:
             warnings.warn(
-                "this VQVAE's prior was not trained: call fit_prior after fit", stacklevel=3
+                "this VQVAE's prior was not trained: call fit_prior after fit", stacklevel=5
             )
         if context is None:
             codes = self.prior.sample(num, temperature=temperature, rng=rng)
         else:
             drawn = self.prior.sample(1, context, temperature=temperature, rng=rng)
             codes = drawn.squeeze(0)
-        return self.likelihood.sample(self._decoded(codes, context), temperature, rng)
+        return codes
 
 
 def fit_prior(

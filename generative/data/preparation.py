@@ -115,6 +115,12 @@ class Levels(AbstractPreparation):
         """(B, ...) levels."""
         return _bytes(x, self.num_levels)
 
+    def grey(self, x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """(B, ...) in [0, 1]: also expected levels, which are no whole numbers."""
+        return x.clamp(0, self.num_levels - 1).to(torch.get_default_dtype()) / (
+            self.num_levels - 1
+        )
+
 
 @dataclass(frozen=True)
 class Scaling(AbstractPreparation):
@@ -218,6 +224,10 @@ class ThresholdBinarisation(AbstractPreparation):
         """(B, ...) the lowest and the highest level."""
         return _extremes(x, self.num_levels)
 
+    def grey(self, x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """(B, ...) in [0, 1]: also probabilities of ones."""
+        return x.clamp(0, 1).to(torch.get_default_dtype())
+
 
 @dataclass(frozen=True)
 class DynamicBinarisation(AbstractPreparation):
@@ -243,6 +253,10 @@ class DynamicBinarisation(AbstractPreparation):
     def inverse(self, x: Shaped[Tensor, "batch ..."]) -> UInt8[Tensor, "batch ..."]:
         """(B, ...) the lowest and the highest level."""
         return _extremes(x, self.num_levels)
+
+    def grey(self, x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """(B, ...) in [0, 1]: also probabilities of ones."""
+        return x.clamp(0, 1).to(torch.get_default_dtype())
 
 
 def binarised_once(

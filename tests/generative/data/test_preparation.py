@@ -119,3 +119,17 @@ def test_deterministic_preparations_draw_nothing():
 def test_numbers_out_of_range_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("preparation", "mean", "grey"),
+    [
+        (ThresholdBinarisation(256), [[0.2, 0.7, 1.3]], [[0.2, 0.7, 1.0]]),
+        (DynamicBinarisation(17), [[0.2, -0.7]], [[0.2, 0.0]]),
+        (Levels(17), [[4.0, 0.8]], [[0.25, 0.05]]),
+        (Levels(2), [[0.3, 1.0]], [[0.3, 1.0]]),
+    ],
+    ids=repr,
+)
+def test_means_are_seen_as_shades(preparation, mean, grey):
+    assert_close(preparation.grey(torch.tensor(mean)), torch.tensor(grey))

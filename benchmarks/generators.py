@@ -69,7 +69,7 @@ class Task:
 
 
 BINARY = ("thresholded",)
-GREY = ("levels", "dequantised", "centred", "scaled")
+GREY = ("levels", "dequantised", "centred", "dequantised-centred", "scaled")
 BINARY_MNIST = {
     "made": "86.64 (2 layers, 32 masks; from memory)",
     "gated-pixelcnn": "81.30 (PixelCNN)",

@@ -20,9 +20,10 @@ from stable_baselines3.common.logger import Logger
 from ..configuration import config_to_json
 from ..generative.arithmetic import acting_arithmetic
 from ..generative.data.dataset import Dataset
+from ..generative.devices import device_named
 from ..generative.family import AbstractFamily
 from ..generative.fit_checkpoint import updates_in
-from ..generative.fit_settings import settings_for
+from ..generative.fit_settings import check_run, settings_for
 from ..generative.trainable import AbstractTwoStage
 from ..generative.training import FitResult, fit
 from .folder_lock import folder_lock
@@ -91,11 +92,13 @@ def generate(
         TypeError: A hyper-parameter or a setting is unknown.
         ValueError: A name is unknown, or a value out of range.
     """
+    check_run(seed, checkpoint_interval)
     found = data_for(family, data, form=form, conditional=conditional)
     chosen = likelihood_for(family, found) | dict(hyperparameters or {})
     generator = _new_generator(family, found, seed, chosen)
     check_likelihood(generator, found)
     given = settings_for(generator, settings)
+    device_named(given.device)  # before there is a folder
     described = GenerationSettings(
         family=family,
         data=data,
@@ -239,7 +242,7 @@ def _looked_at(
             form=settings.form or None,
             seed=settings.seed,
             measuring=measuring,
-            folder=record.folder.parents[1],
+            folder=record.folder.resolve().parents[1],
         )
     for name, value in results.scalars().items():
         logger.record(name, value)

@@ -3,9 +3,10 @@ r"""Likelihoods of a trained generator beside those of baselines, all of the sam
 Pictures are levels, and all likelihoods of them are told as probabilities of levels, so that
 models of levels and densities of dequantised ones can be compared: with K levels and D entries
 
-.. math:: -\log P(k) \le -\mathrm{E}_u \log p\bigl((k + u) / K\bigr) + D \log K,
+.. math:: -\log P(k) \le -\mathrm{E}_u \log p\bigl(l + w (k + u) / K\bigr) + D \log (K / w),
 
-an upper bound (see `likelihood`). Baselines are fitted on all events to train on: independent
+an upper bound, with w the width of the interval from l on that levels are scaled to (see
+`likelihood`). Baselines are fitted on all events to train on: independent
 entries and the tree of Chow and Liu to the levels, a full Gaussian to dequantised ones. A density
 of levels that are *not* dequantised bounds nothing, and is not told.
 """
@@ -64,7 +65,7 @@ def likelihoods(
     if isinstance(preparation, Scaling):
         return [], [
             "no likelihood: a density of levels that are not dequantised can be made as high as "
-            "one likes; --form dequantised has one"
+            "one likes; a dequantised --form has one"
         ]
     given = unseen_events(data)[1]
     events = given.take(slice(0, measuring.num_events))
@@ -161,7 +162,7 @@ def _row(name: str, found: Likelihood, preparation: AbstractPreparation | None) 
         return row
     if not isinstance(preparation, Dequantisation):
         return replace(row, bits_per_dimension=found.bits_per_dimension())
-    bits = found.bits_per_dimension(preparation.num_levels)
+    bits = found.bits_per_dimension(preparation.num_levels, width=preparation.width)
     nats = bits * found.num_entries * math.log(2)
     kind = "bound" if found.kind == "exact" else found.kind
     return replace(row, nats=nats, bits_per_dimension=bits, kind=kind)

@@ -99,11 +99,14 @@ class GenerationRecord:
         source = _latest(Path(folder))
         try:
             config = json.loads(source.read_text(encoding="utf-8"))
+            if config["format"] != _FORMAT:
+                raise ValueError(f"it is of format {config['format']!r}, not {_FORMAT!r}")
             settings = {entry.name: config[entry.name] for entry in fields(GenerationSettings)}
             return cls(source.parent, GenerationSettings(**settings))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"expected the configuration of a generator's run, got {source}: {error}"
+                f"expected the configuration of a generator's run, got {source}, which is damaged "
+                f"or of another kind ({type(error).__name__}: {error})"
             ) from error
 
     @property
@@ -165,8 +168,9 @@ class GenerationRecord:
 
 def _latest(folder: Path) -> Path:
     """The configuration in a folder, or the latest of those below it."""
-    found = [folder / "config.json"] if (folder / "config.json").is_file() else []
-    found = found or sorted(folder.rglob("config.json"), key=lambda path: path.stat().st_mtime)
+    if (folder / "config.json").is_file():
+        return folder / "config.json"
+    found = sorted(folder.rglob("config.json"), key=lambda path: path.stat().st_mtime)
     own = [path for path in found if _is_of_generator(path)]
     if not own:
         raise FileNotFoundError(f"expected the run of a generator at {folder}, found none")

@@ -34,22 +34,24 @@ def _parts(results: GenerationResults) -> Iterator[RenderableType]:
 
 
 def _likelihoods(results: GenerationResults) -> Table:
-    table = _table("likelihood", ("nats", "s.e.", "bits/dim", "events"))
+    has_levels = any(row.bits_per_dimension is not None for row in results.likelihoods)
+    columns = ("nats", "s.e.", *(("bits/dim",) if has_levels else ()), "events")
+    table = _table("likelihood", columns)
     for row in sorted(results.likelihoods, key=lambda row: row.nats):
-        table.add_row(*map(Text, _likelihood_cells(row)), style=_style(row.name, results))
+        cells = _likelihood_cells(row, has_levels)
+        table.add_row(*map(Text, cells), style=_style(row.name, results))
     return table
 
 
-def _likelihood_cells(row: LikelihoodRow) -> tuple[str, ...]:
+def _likelihood_cells(row: LikelihoodRow, has_levels: bool) -> Iterator[str]:
     sign = "" if row.kind == "exact" else _BOUND
     bits = row.bits_per_dimension
-    return (
-        row.name,
-        f"{sign}{format_number(row.nats, 2)}",
-        "" if row.standard_error is None else format_number(row.standard_error, 2),
-        "" if bits is None else f"{sign}{format_number(bits, 3)}",
-        f"{row.num_events:,}",
-    )
+    yield row.name
+    yield f"{sign}{format_number(row.nats, 2)}"
+    yield "" if row.standard_error is None else format_number(row.standard_error, 2)
+    if has_levels:
+        yield "" if bits is None else f"{sign}{format_number(bits, 3)}"
+    yield f"{row.num_events:,}"
 
 
 def _samples(results: GenerationResults) -> Table:

@@ -42,6 +42,7 @@ class GeneratorEntry:
 
 _BINARY = ("thresholded", "drawn-once", "redrawn")
 _REAL = ("centred", "scaled", "dequantised")
+_CENTRED = ("centred", "dequantised-centred", "dequantised")  # of about unit variance first
 
 GENERATORS: dict[str, GeneratorEntry] = {
     entry.name: entry
@@ -140,7 +141,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
             "flows",
             "flow_matching:FlowMatching",
             "a continuous flow along straight paths",
-            ("centred", "dequantised"),
+            _CENTRED,
             takes_vectors=True,
         ),
         GeneratorEntry(
@@ -176,21 +177,21 @@ GENERATORS: dict[str, GeneratorEntry] = {
             "diffusion",
             "ddpm:DDPM",
             "denoising diffusion in discrete time",
-            ("centred", "dequantised"),
+            _CENTRED,
         ),
         GeneratorEntry(
             "edm",
             "diffusion",
             "edm:EDM",
             "diffusion over noise levels, with a flow's density",
-            ("centred", "dequantised"),
+            _CENTRED,
         ),
         GeneratorEntry(
             "vp-diffusion",
             "diffusion",
             "vp_diffusion:VPDiffusion",
             "denoising diffusion in continuous time, trained on its bound",
-            ("centred", "dequantised"),
+            _CENTRED,
         ),
     )
 }

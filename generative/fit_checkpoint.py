@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -107,7 +108,8 @@ def read_checkpoint(path: str | os.PathLike[str], fingerprint: Mapping[str, Any]
 
     Args:
         path: The file.
-        fingerprint: What training is made with now.
+        fingerprint: What training is made with now: ``settings`` and ``hyperparameters`` by name
+            (the latter only of a family's generator), and what else must be the same.
 
     Raises:
         ValueError: The file is damaged, or training is made with something else now.
@@ -115,9 +117,13 @@ def read_checkpoint(path: str | os.PathLike[str], fingerprint: Mapping[str, Any]
     arrays, header = read_arrays(path, expected_format=_FORMAT)
     try:
         saved, progress = header["fingerprint"], FitProgress(**header["progress"])
-        own = dict(fingerprint)
-        _compare("settings", saved.pop("settings"), own.pop("settings"), path)
-        _compare("training", saved, own, path)
+        own = json.loads(json.dumps(fingerprint))  # a tuple is a list in a file
+        parts = [
+            (part, saved.pop(part, {}), own.pop(part, {}))
+            for part in ("settings", "hyperparameters")
+        ]
+        for part, of_file, of_now in [("training", saved, own), *parts]:
+            _compare(part, of_file, of_now, path)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected a checkpoint of fit, got {path}, which is damaged") from error
     return FitCheckpoint(arrays, progress)
@@ -147,5 +153,5 @@ def _compare(
         if saved.get(name) != value:
             raise ValueError(
                 f"expected {name} of {saved.get(name)!r}, with which {path} was made, got "
-                f"{value!r}: other {what} needs another checkpoint file"
+                f"{value!r}: another checkpoint file is needed for other {what}"
             )

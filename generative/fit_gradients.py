@@ -91,8 +91,17 @@ def _one_graph(
     both: Any = torch.compile(torch.func.grad_and_value(loss_at))
 
     def gradient(x: Tensor, context: Tensor | None) -> tuple[Tensor, Sequence[Tensor | None]]:
-        with torch.no_grad():
-            found, loss = both(tuple(parameters), x, context)
+        try:
+            with torch.no_grad():
+                found, loss = both(tuple(parameters), x, context)
+        except RuntimeError as error:  # the compiler's are of this kind
+            # nothing else is tried: PyTorch may be left within the transformation that failed
+            raise RuntimeError(
+                "expected a loss that PyTorch can compile together with its gradient, got "
+                f"{type(generator).__name__}'s, which fails (see above): train it without compile."
+                " It may have a layer that is used twice, take derivatives of its own, compute "
+                "something twice to save memory, or move buffers"
+            ) from error
         return loss, found
 
     return gradient

@@ -14,7 +14,7 @@ from .family import AbstractFamily
 from .generator import AbstractGenerator
 from .trainable import AbstractGame
 
-__all__ = ["FitSettings", "StepSizes", "settings_for"]
+__all__ = ["FitSettings", "StepSizes", "check_run", "settings_for"]
 
 StepSizes = Literal["constant", "linear", "cosine"]
 
@@ -132,3 +132,25 @@ def settings_for(generator: AbstractGenerator, given: Mapping[str, Any]) -> FitS
             f"{settings.patience}"
         )
     return settings
+
+
+def check_run(seed: int, checkpoint_interval: int) -> None:
+    """Make sure of what belongs to a run of `fit`, not to how a generator is trained.
+
+    Args:
+        seed: Of the batches and all noise.
+        checkpoint_interval: Updates between two checkpoints.
+
+    Raises:
+        TypeError: One is no integer.
+        ValueError: One is out of range.
+    """
+    for name, number in (("seed", seed), ("checkpoint_interval", checkpoint_interval)):
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise TypeError(f"expected {name} as an integer, got {number!r}")
+    if seed < 0:
+        raise ValueError(f"expected a seed of at least 0, got {seed}")
+    if checkpoint_interval < 1:
+        raise ValueError(
+            f"expected at least 1 update between checkpoints, got {checkpoint_interval}"
+        )

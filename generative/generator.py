@@ -21,6 +21,7 @@ where it is None. Two calls with equal generators give equal results.
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -64,7 +65,7 @@ class AbstractGenerator(nn.Module, ABC):
         ...         return ((x - self.mean) ** 2).sum(dim=1)
         ...     def _sample(self, num, context, temperature, rng):
         ...         return self.mean + temperature * torch.randn(num, 2, generator=rng)
-        >>> normal = Normal()
+        >>> normal = Normal().eval()
         >>> normal.loss(torch.ones(3, 2)), normal.sample(5).shape
         (tensor([2., 2., 2.], grad_fn=<SumBackward1>), torch.Size([5, 2]))
     """
@@ -161,7 +162,17 @@ class AbstractGenerator(nn.Module, ABC):
         Raises:
             ValueError: A shape does not fit, a context is missing or too much, or a number is out
                 of range.
+
+        Warns:
+            UserWarning: The generator is in training mode, as one that is not trained yet is;
+                `fit` leaves evaluation mode, and so does loading.
         """
+        if self.training:
+            warnings.warn(
+                f"sampling from a {type(self).__name__} in training mode: it is not trained, or "
+                "fit is not done; eval() says that this is meant",
+                stacklevel=2,
+            )
         return self._of_each_context(self._sample, num, context, temperature, rng)
 
     def _of_each_context(
@@ -201,6 +212,8 @@ class AbstractGenerator(nn.Module, ABC):
         self._check_shapes(x, context)
         if x.dtype.is_floating_point and not x.isfinite().all():
             raise ValueError(f"expected finite numbers in {self._in_words()}, got NaN or infinity")
+        if not self.support.is_discrete and not x.dtype.is_floating_point:
+            raise ValueError(f"expected floating-point {self._in_words()}, got {x.dtype}")
         inside: Tensor = self.support.check(x)  # type: ignore[no-untyped-call]  # PyTorch has no types
         if not inside.all():
             place = tuple((~inside).nonzero()[0].tolist())
@@ -357,6 +370,8 @@ class AbstractLatent(ABC):
 
 
 def _shape(given: Sequence[int], name: str) -> tuple[int, ...]:
+    if not isinstance(given, Sequence):
+        raise TypeError(f"expected {name} as a tuple of integers, got {given!r}")
     shape = tuple(int(size) for size in given)
     if any(size < 1 for size in shape):
         raise ValueError(f"expected {name} with at least 1 entry on each axis, got {shape}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from .generator import AbstractBound, AbstractDensity, AbstractGenerator, Abstra
 
 __all__ = [
     "check_bound",
+    "check_density",
     "check_dependencies",
     "check_frequencies",
     "check_latents",
@@ -34,13 +35,19 @@ __all__ = [
 
 _FALSE_ALARM = 1e-6  # probability that a sampled law fails although it holds
 _MOST_EVENTS = 1 << 13  # that are enumerated
+_MOST_CONTEXTS = 2  # in which samples are counted
+_FEWEST = 100  # weighted points that tell something
+_WORST = float(stats.norm.isf(_FALSE_ALARM / 2))  # deviations
 
 
 def check_rows(generator: AbstractDensity, x: Tensor, context: Tensor | None) -> None:
     """An event's log-probability does not depend on what it is asked for together with."""
     generator.eval()
     together = generator.log_prob(x, context)
-    _require(together.shape == (len(x),), f"log_prob: expected shape ({len(x)},)")
+    _require(
+        together.shape == (len(x),),
+        f"log_prob: expected shape ({len(x)},), got {tuple(together.shape)}",
+    )
     alone = [
         generator.log_prob(x[i : i + 1], None if context is None else context[i : i + 1])
         for i in range(len(x))
@@ -85,24 +92,72 @@ def check_frequencies(
     """
     events = enumerated_events(generator)
     places = {tuple(event.flatten().tolist()): i for i, event in enumerate(events)}
-    own = None if context is None else context[:1]
-    expected = _log_probs(generator, events, own).double().exp().numpy() * num_samples
-    reference = torch.zeros(1) if own is None else own
-    drawn = generator.sample(num_samples, own, rng=_rng(reference, seed)).flatten(1)
-    counts = np.zeros(len(events))
-    for event in drawn.reshape(num_samples, -1).tolist():
-        counts[places[tuple(event)]] += 1
-    rare = expected < 5
-    found = np.append(counts[~rare], counts[rare].sum())
-    model = np.append(expected[~rare], expected[rare].sum())
-    used = model > 0
-    statistic = float(((found[used] - model[used]) ** 2 / model[used]).sum())
-    p_value = float(stats.chi2.sf(statistic, max(int(used.sum()) - 1, 1)))
-    _require(
-        p_value > _FALSE_ALARM and not found[~used].any(),
-        f"sample: expected events as often as log_prob says, got a chi-squared of {statistic:.4g} "
-        f"over {int(used.sum())} classes (p = {p_value:.2g})",
-    )
+    few = None if context is None else context[:_MOST_CONTEXTS]
+    for own, drawn in _drawn_in_contexts(generator, few, num_samples, seed):
+        expected = _log_probs(generator, events, own).double().exp().numpy() * num_samples
+        counts = np.zeros(len(events))
+        for event in drawn.flatten(1).tolist():
+            counts[places[tuple(event)]] += 1
+        rare = expected < 5
+        found = np.append(counts[~rare], counts[rare].sum())
+        model = np.append(expected[~rare], expected[rare].sum())
+        used = model > 0
+        statistic = float(((found[used] - model[used]) ** 2 / model[used]).sum())
+        p_value = float(stats.chi2.sf(statistic, max(int(used.sum()) - 1, 1)))
+        _require(
+            p_value > _FALSE_ALARM and not found[~used].any(),
+            f"sample: expected events as often as log_prob says, got a chi-squared of "
+            f"{statistic:.4g} over {int(used.sum())} classes (p = {p_value:.2g})",
+        )
+
+
+def check_density(
+    generator: AbstractDensity,
+    context: Tensor | None = None,
+    *,
+    num_samples: int = 2_000,
+    seed: int = 0,
+    with_samples: bool = True,
+) -> None:
+    r"""A density over few entries integrates to 1, and samples lie where it says.
+
+    Both are integrals over p, taken by importance sampling: points y are drawn around samples and,
+    as many, far around them, with a density q, and weighted by p(y) / q(y). The mean weight is 1
+    of a right density; the weights that lie in a slice of space sum up to its share of samples.
+    Slices are eighths of other samples along each axis and some random directions.
+
+    A correct generator fails with a probability of about one in a million for each of some tens
+    of comparisons. Nothing is said where weights are too uneven to tell.
+
+    Args:
+        generator: Of a continuous density.
+        context: (B, *context), if it takes one; the first two are tried.
+        num_samples: N; 2N samples are drawn in each context, and 2N points weighted.
+        seed: Of all that is drawn.
+        with_samples: Whether to look at where samples lie.
+
+    Raises:
+        AssertionError: A comparison fails.
+    """
+    few = None if context is None else context[:_MOST_CONTEXTS]
+    for own, drawn in _drawn_in_contexts(generator, few, 2 * num_samples, seed):
+        first, second = torch.tensor_split(drawn.flatten(1).double().cpu(), 2)
+        rng = _rng(first, seed + 1)
+        y = _around(first, rng)
+        log_p, log_q = _log_density(generator, y, own), _log_around(y, first)
+        weights = (log_p - log_q).exp()
+        if float(weights.sum() ** 2 / weights.square().sum().clamp(min=1e-300)) < _FEWEST:
+            if with_samples:
+                _check_probable(_log_density(generator, second, own), _log_around(second, first))
+            continue
+        total, error = float(weights.mean()), float(weights.std()) / math.sqrt(len(weights))
+        _require(
+            abs(total - 1) < _WORST * error + 0.01,
+            f"log_prob: expected a density that integrates to 1, got {total:.4g} (s.e. "
+            f"{error:.2g}): is a constant or a log-determinant missing?",
+        )
+        if with_samples:
+            _check_slices(first, second, y, weights, rng)
 
 
 def check_bound(
@@ -119,7 +174,10 @@ def check_bound(
         drawn = torch.stack(
             [generator.log_prob_bound(x, context, rng=rng) for _ in range(num_samples)]
         ).double()
-    _require(drawn.shape == (num_samples, len(x)), f"log_prob_bound: expected shape ({len(x)},)")
+    _require(
+        drawn.shape == (num_samples, len(x)),
+        f"log_prob_bound: expected shape ({len(x)},), got {tuple(drawn.shape[1:])}",
+    )
     mean, error = drawn.mean(dim=0), drawn.std(dim=0) / math.sqrt(num_samples)
     exact = torch.zeros(len(x), dtype=torch.float64)
     if isinstance(generator, AbstractDensity):
@@ -127,9 +185,12 @@ def check_bound(
     elif not support_size(generator):
         return
     limit = exact + stats.norm.isf(_FALSE_ALARM / len(x)) * error + 1e-4 * (1 + exact.abs())
+    worst = int((mean - limit).argmax())
+    known = "log_prob" if isinstance(generator, AbstractDensity) else "log 1"
     _require(
         bool((mean <= limit).all()),
-        f"log_prob_bound: expected at most {exact.tolist()}, got means of {mean.tolist()}",
+        f"log_prob_bound: expected at most {float(exact[worst]):.6g} ({known}), got a mean of "
+        f"{float(mean[worst]):.6g} of {num_samples} estimates for event {worst}",
     )
 
 
@@ -256,6 +317,95 @@ def enumerated_events(generator: AbstractGenerator) -> Tensor:
     rows = list(itertools.product(values, repeat=generator.num_entries))
     dtype = generator.example.dtype if is_boolean else torch.int64
     return torch.tensor(rows, dtype=dtype).view(len(rows), *generator.event_shape)
+
+
+def _drawn_in_contexts(
+    generator: AbstractGenerator, context: Tensor | None, num: int, seed: int
+) -> Iterator[tuple[Tensor | None, Tensor]]:
+    """Each (1, *context) with (N, *event) samples: all are drawn in one call."""
+    rng = _rng(generator.example if context is None else context, seed)
+    drawn = generator.sample(num, context, rng=rng)
+    if context is None:
+        yield None, drawn
+        return
+    for i in range(len(context)):
+        yield context[i : i + 1], drawn[:, i]
+
+
+def _around(centres: Tensor, rng: torch.Generator) -> Tensor:
+    """(2N, D) points, half near (N, D) centres and half far around."""
+    num, size = centres.shape
+    middle, width, near = _scales(centres)
+    own = centres[torch.randint(num, (num,), generator=rng)]
+    noise = torch.randn(num, size, generator=rng, dtype=torch.float64)
+    tails = (torch.rand(num, size, generator=rng, dtype=torch.float64) - 0.5) * math.pi
+    return torch.cat([own + near * noise, middle + 2 * width * tails.tan()])
+
+
+def _log_around(y: Tensor, centres: Tensor) -> Tensor:
+    """(M,) log-densities of points that `_around` draws: kernels, and a Cauchy law."""
+    num, size = centres.shape
+    middle, width, near = _scales(centres)
+    squared = torch.cdist(y / near, centres / near).square()
+    kernels = (-squared / 2).logsumexp(dim=1) - math.log(num)
+    kernels -= near.log().sum() + size / 2 * math.log(2 * math.pi)
+    scaled = (y - middle) / (2 * width)
+    cauchy = -(math.pi * 2 * width * (1 + scaled.square())).log().sum(dim=1)
+    return torch.logaddexp(kernels, cauchy) - math.log(2)
+
+
+def _scales(centres: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(D,) the middle of (N, D) points, a deviation of theirs, and that of kernels on them."""
+    num, size = centres.shape
+    low, high = (centres.quantile(share, dim=0) for share in (0.16, 0.84))
+    width = ((high - low) / 2).clamp(min=1e-6)  # heavy tails have no other deviation
+    return centres.median(dim=0).values, width, width * num ** (-1 / (size + 4))  # Scott's rule
+
+
+def _log_density(generator: AbstractDensity, y: Tensor, context: Tensor | None) -> Tensor:
+    """(M,) of (M, D) points in 64 bits; minus infinity outside of the support."""
+    events = y.to(generator.example).view(-1, *generator.event_shape)
+    inside: Tensor = generator.support.check(events)  # type: ignore[no-untyped-call]  # PyTorch has no types
+    possible = inside.flatten(1).all(dim=1)
+    found = torch.full((len(y),), -math.inf, dtype=torch.float64)
+    found[possible.cpu()] = _log_probs(generator, events[possible], context).double().cpu()
+    return found
+
+
+def _check_probable(log_p: Tensor, log_q: Tensor) -> None:
+    """Samples of p have a mean of q / p of 1 at most; by Markov's inequality it is rarely more."""
+    ratio = float((log_q - log_p).logsumexp(dim=0)) - math.log(len(log_p))
+    _require(
+        ratio < -math.log(_FALSE_ALARM),
+        f"sample: expected samples where log_prob says, got them where it is exp({ratio:.3g}) "
+        "times too low in the mean: do the two agree on the scale, the context, the inverse?",
+    )
+
+
+def _check_slices(
+    first: Tensor, second: Tensor, y: Tensor, weights: Tensor, rng: torch.Generator
+) -> None:
+    """Samples are in slices of space as often as weighted points are."""
+    size = first.shape[1]
+    axes = torch.eye(size, dtype=torch.float64)
+    if size > 1:
+        turned = torch.randn(3, size, generator=rng, dtype=torch.float64)
+        axes = torch.cat([axes, turned / first.std(dim=0)])
+    shares = torch.arange(1, 8, dtype=torch.float64) / 8
+    for axis in axes:
+        edges = (first @ axis).quantile(shares)
+        samples, points = (torch.bucketize(part @ axis, edges) for part in (second, y))
+        for place in range(8):
+            found = (samples == place).double()
+            model = weights * (points == place)
+            error = (found.var() / len(found) + model.var() / len(model)).sqrt().clamp(min=1e-6)
+            gap = float(found.mean() - model.mean())
+            _require(
+                abs(gap) < _WORST * float(error) + 0.01,
+                f"sample: expected samples where log_prob says, got {float(found.mean()):.3f} of "
+                f"them where the density puts {float(model.mean()):.3f}: do the two agree on the "
+                "scale, the context, the inverse?",
+            )
 
 
 def _log_probs(generator: AbstractDensity, events: Tensor, context: Tensor | None) -> Tensor:

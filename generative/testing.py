@@ -29,6 +29,7 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ from .generator import AbstractBound, AbstractDensity, AbstractGenerator, Abstra
 from .module_state import load_state, save_state
 from .probability_laws import (
     check_bound,
+    check_density,
     check_dependencies,
     check_frequencies,
     check_latents,
@@ -56,6 +58,7 @@ __all__ = [
     "check_arguments",
     "check_bound",
     "check_context",
+    "check_density",
     "check_dependencies",
     "check_determinism",
     "check_double",
@@ -69,10 +72,12 @@ __all__ = [
     "check_samples",
     "check_total_probability",
     "check_transform",
+    "check_units",
     "enumerated_events",
 ]
 
 _MOST_EVENTS = 1 << 13  # that are enumerated
+_MOST_ENTRIES = 3  # over which a density is integrated
 
 
 def check_generator(
@@ -81,6 +86,7 @@ def check_generator(
     context: Tensor | None = None,
     *,
     seed: int = 0,
+    follows_density: bool = True,
 ) -> None:
     """Hold a generator to every law of this module that its capabilities let it be held to.
 
@@ -89,15 +95,28 @@ def check_generator(
         x: (B, *event) at least two events in its support.
         context: (B, *context), if it takes one; not all alike.
         seed: Of all that is drawn.
+        follows_density: Whether samples are meant to lie where ``log_prob`` says; not those that
+            are guided, for one.
 
     Raises:
         AssertionError: A law is broken; the message says which, and what to mend.
+        TypeError: There is no generator.
+        ValueError: Events or contexts do not fit it, are one only, or are all alike.
     """
+    if not isinstance(generator, AbstractGenerator):
+        raise TypeError(f"expected an AbstractGenerator, got {type(generator).__name__}")
+    for name, rows in (("events", x), ("contexts", context)):
+        if rows is not None and (len(rows) < 2 or bool((rows == rows[:1]).all())):
+            raise ValueError(
+                f"expected at least 2 {name} to check with, not all alike, got {len(rows)}"
+                f"{', all alike' if len(rows) > 1 else ''}"
+            )
     generator = disturbed(generator, seed)
     check_arguments(generator, x, context)
     check_samples(generator, x, context, seed=seed)
-    check_determinism(generator, x, context, seed=seed)
     check_nothing_changes(generator, x, context, seed=seed)
+    check_determinism(generator, x, context, seed=seed)
+    check_units(generator, x, context, seed=seed)
     check_gradients(generator, x, context, seed=seed)
     check_context(generator, x, context, seed=seed)
     check_files(generator, x, context, seed=seed)
@@ -106,7 +125,10 @@ def check_generator(
         check_rows(generator, x, context)
         if num_events(generator) <= _MOST_EVENTS:
             check_total_probability(generator, context)
-            check_frequencies(generator, context, seed=seed)
+            if follows_density:
+                check_frequencies(generator, context, seed=seed)
+        elif generator.num_entries <= _MOST_ENTRIES and not generator.support.is_discrete:
+            check_density(generator, context, seed=seed, with_samples=follows_density)
     if isinstance(generator, AbstractBound):
         check_bound(generator, x, context, seed=seed)
     if isinstance(generator, AbstractLatent):
@@ -145,14 +167,18 @@ def check_samples(
     _require(loss.shape == (len(x),), f"loss: expected shape ({len(x)},), got {tuple(loss.shape)}")
     _require(bool(loss.isfinite().all()), f"loss: expected finite numbers, got {loss.tolist()}")
     contexts = () if context is None else (len(context),)
+    rows = 3 if context is None else len(context)
     for temperature in (1.0, 0.5, 0.0):
-        drawn = generator.sample(3, context, temperature=temperature, rng=_rng(x, seed))
         place = f"sample at temperature {temperature}"
-        expected = (3, *contexts, *generator.event_shape)
+        with torch.no_grad():
+            drawn = generator._sample(rows, context, temperature, _rng(x, seed))
+        expected = (rows, *generator.event_shape)
         _require(
             tuple(drawn.shape) == expected,
-            f"{place}: expected shape {expected}, got {tuple(drawn.shape)}",
+            f"{place}: expected _sample to give shape {expected}, an event for each of {rows}, "
+            f"got {tuple(drawn.shape)}",
         )
+        drawn = generator.sample(3, context, temperature=temperature, rng=_rng(x, seed))
         _require(drawn.dtype == x.dtype, f"{place}: expected {x.dtype}, got {drawn.dtype}")
         _require(not drawn.requires_grad, f"{place}: expected no gradient")
         try:
@@ -171,24 +197,74 @@ def check_determinism(
     for name, call in _calls(generator, x, context):
         with _global_noise_untouched(name):
             first, again = call(_rng(x, seed)), call(_rng(x, seed))
-        _require(torch.equal(first, again), f"{name}: expected the same from an equal rng")
+        _require(
+            torch.equal(first, again),
+            f"{name}: expected the same from an equal rng, got something else: is noise of NumPy "
+            "or Python used, or something remembered from call to call?",
+        )
     one, other = (generator.sample(4, context, rng=_rng(x, seed + i)) for i in range(2))
-    _require(not torch.equal(one, other), "sample: expected others from another rng")
+    _require(
+        not torch.equal(one, other),
+        "sample: expected others from another rng, got the same: is the rng passed to every draw?",
+    )
+    one, other = (
+        generator.sample(64, context, temperature=t, rng=_rng(x, seed)) for t in (1.0, 0.0)
+    )
+    _require(
+        not torch.equal(one, other),
+        "sample: expected others at temperature 0 than at 1, got the same: is temperature used?",
+    )
+
+
+def check_units(
+    generator: AbstractGenerator, x: Tensor, context: Tensor | None, *, seed: int = 0
+) -> None:
+    """A loss is an event's own and, if it is a likelihood, in nats of the whole event."""
+    num = generator.num_entries
+    first = None if context is None else context[:1].repeat(len(x), *[1] * (context.dim() - 1))
+    with torch.no_grad():
+        loss = generator.loss(x, context, rng=_rng(x, seed))
+        # the same noise in each place: what the other events are must not show
+        alike = x[:1].repeat(len(x), *[1] * (x.dim() - 1))
+        other = generator.loss(alike, first, rng=_rng(x, seed))
+        _require(
+            bool(torch.isclose(other[0], loss[0], rtol=1e-3, atol=1e-3)),
+            f"loss: expected that of an event to be its own, got {float(loss[0]):.6g} or "
+            f"{float(other[0]):.6g} by what else is in the batch: is a mean over the batch taken?",
+        )
+        if num == 1:
+            return
+        for name, call in _calls(generator, x, context):
+            if name in ("log_prob", "log_prob_bound"):
+                mean = -call(_rng(x, seed)) / num
+                _require(
+                    not torch.allclose(loss, mean, rtol=1e-4, atol=1e-6),
+                    f"loss: expected nats of events, got -{name} / {num}: take the sum over the "
+                    f"{num} entries of an event, not the mean",
+                )
 
 
 def check_nothing_changes(
     generator: AbstractGenerator, x: Tensor, context: Tensor | None, *, seed: int = 0
 ) -> None:
-    """No call changes a parameter or a buffer; what no gradient moves, `adjust` may change."""
+    """No call changes a parameter, a buffer or its arguments.
+
+    What no gradient moves, `AbstractAdjusted.adjust` may change.
+    """
+    given = {"x": x} if context is None else {"x": x, "context": context}
     for training in (True, False):
         generator.train(training)
         for name, call in _calls(generator, x, context):
-            before = {key: value.clone() for key, value in generator.state_dict().items()}
-            call(_rng(x, seed))
-            for key, value in generator.state_dict().items():
+            before = {
+                key: value.clone() for key, value in {**given, **generator.state_dict()}.items()
+            }
+            with warnings.catch_warnings(record=True):  # that training is not done is known
+                call(_rng(x, seed))
+            for key, value in {**given, **generator.state_dict()}.items():
                 _require(
                     torch.equal(value, before[key]),
-                    f"{name}: expected {key} as it was, got it changed",
+                    f"{name}: expected {key} as it was, got it changed: is something done in "
+                    "place, or in the forward pass that belongs into adjust?",
                 )
 
 
@@ -239,6 +315,13 @@ def check_files(
     generator: AbstractGenerator, x: Tensor, context: Tensor | None, *, seed: int = 0
 ) -> None:
     """What is saved and loaded gives the same."""
+    for place, module in generator.named_modules():
+        for name, value in vars(module).items():
+            _require(
+                not isinstance(value, Tensor),
+                f"expected tensors as parameters or buffers, got {place + '.' if place else ''}"
+                f"{name}: it is not saved, nor moved to a device; register_buffer it",
+            )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generator"
         save_state(generator, path)
@@ -267,12 +350,19 @@ def check_double(
     double = copy.deepcopy(generator).double()
     own = x.double() if x.is_floating_point() else x
     contexts = None if context is None else context.double()
-    loss = double.loss(own, contexts, rng=_rng(x, seed))
-    _require(loss.dtype == torch.float64, f"loss in 64 bits: got {loss.dtype}")
-    drawn = double.sample(2, contexts, rng=_rng(x, seed))
-    _require(
-        drawn.dtype == own.dtype, f"sample in 64 bits: expected {own.dtype}, got {drawn.dtype}"
-    )
+    for name, call in _calls(double, own, contexts):
+        try:
+            found = call(_rng(x, seed))
+        except RuntimeError as error:
+            raise AssertionError(
+                f"{name} in 64 bits: {error}: is a tensor made without its dtype and device?"
+            ) from error
+        if name in ("encode", "decode") and not found.is_floating_point():
+            continue
+        expected = own.dtype if name == "sample" else torch.float64
+        _require(
+            found.dtype == expected, f"{name} in 64 bits: expected {expected}, got {found.dtype}"
+        )
     if isinstance(double, AbstractDensity) and isinstance(generator, AbstractDensity):
         torch.testing.assert_close(
             double.log_prob(own, contexts),

@@ -41,9 +41,10 @@ from ..configuration import config_to_json
 from .arithmetic import learning_arithmetic
 from .data.dataset import BatchOrder, Dataset, Events
 from .devices import device_named, seed_noise
+from .family import AbstractFamily
 from .fit_checkpoint import FitProgress, read_checkpoint, write_checkpoint
 from .fit_gradients import gradient_of
-from .fit_settings import FitSettings, settings_for
+from .fit_settings import FitSettings, check_run, settings_for
 from .generator import AbstractGenerator
 from .module_state import module_arrays, optimiser_arrays, restore_module, restore_optimiser
 from .parallel_training import (
@@ -127,9 +128,10 @@ def fit(
             has them.
 
     Raises:
-        TypeError: A setting is unknown.
-        ValueError: A setting is out of range, or means nothing for the generator: patience with a
-            game (`AbstractGame`); events are outside the generator's support or of another shape;
+        TypeError: A setting is unknown, or generator or data are of another type.
+        ValueError: A setting is out of range, or means nothing: patience with a game
+            (`AbstractGame`) or without held-out events; events are outside the generator's support
+            or of another shape, or contexts of another dtype than its parameters;
             the loss is not finite, so that training cannot go on; or the checkpoint is damaged, or
             of other settings.
 
@@ -149,8 +151,14 @@ def fit(
         >>> torch.allclose(centre.mean, x.mean(dim=0), atol=0.1)
         True
     """
+    _check_types(generator, data)
     given = settings_for(generator, settings)
+    check_run(seed, checkpoint_interval)
     dataset = data if isinstance(data, Dataset) else Dataset(Events(data))
+    if given.patience is not None and dataset.held_out is None:
+        raise ValueError(
+            f"expected held-out events for a patience of {given.patience}, got data without any"
+        )
     device, begun = device_named(given.device), time.perf_counter()
     with learning_arithmetic(given.num_threads), _own_noise(device):
         training = _Training(generator.to(device), dataset, given, seed, device)
@@ -230,6 +238,8 @@ class _Training:
             "seed": self._seed,
             "data": self._data.train.checksum,
         }
+        if isinstance(self.generator, AbstractFamily):
+            made_with["hyperparameters"] = config_to_json(self.generator.config)
         if isinstance(self.generator, AbstractPhased):
             made_with["phases"] = [[p.name, p.updates, p.step_factor] for p in self._phases]
         return made_with
@@ -444,8 +454,23 @@ class _Training:
                 some = part.take(slice(start, start + _CHECKED_TOGETHER))
                 x = self._data.prepared(some.x.to(self.device))
                 self.generator.check_events(x, some.context)
-                if some.context is not None and not some.context.isfinite().all():
-                    raise ValueError("expected finite contexts, got NaN or infinity among them")
+                _check_context(some.context, self.generator.example.dtype)
+
+
+def _check_types(generator: object, data: object) -> None:
+    if not isinstance(generator, AbstractGenerator):
+        raise TypeError(f"expected an AbstractGenerator to fit, got {type(generator).__name__}")
+    if not isinstance(data, Dataset | Tensor):
+        raise TypeError(f"expected a Dataset or a Tensor to fit to, got {type(data).__name__}")
+
+
+def _check_context(context: Tensor | None, dtype: torch.dtype) -> None:
+    if context is None:
+        return
+    if context.dtype != dtype:
+        raise ValueError(f"expected contexts of {dtype}, as parameters are, got {context.dtype}")
+    if not context.isfinite().all():
+        raise ValueError("expected finite contexts, got NaN or infinity among them")
 
 
 def _laid_out_as(parameter: nn.Parameter, gradient: Tensor | None) -> Tensor | None:

@@ -44,8 +44,9 @@ class Options:
         str | None,
         tyro.conf.arg(
             metavar="WORD",
-            help="What is made of pictures: levels, scaled, centred, dequantised, thresholded, "
-            "drawn-once or redrawn; None is the family's usual one.",
+            help="What is made of pictures: levels, scaled, centred, dequantised, "
+            "dequantised-centred, thresholded, drawn-once or redrawn; None is the family's usual "
+            "one.",
         ),
     ] = None
     classes: Annotated[bool, tyro.conf.arg(help="Take the classes as context.")] = False

@@ -99,7 +99,7 @@ class AbstractAdversarial(AbstractFamily, AbstractGame):
         Raises:
             ValueError: A shape does not fit, or a context is missing or too much.
         """
-        if z.shape[1] != self.latent_size:
+        if z.shape[1:] != (self.latent_size,):
             raise ValueError(
                 f"expected noise of shape (B, {self.latent_size}), got {tuple(z.shape)}"
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,7 +20,13 @@ from ..networks.coders import CoderSettings, Decoder, Encoder, NetworkName
 from ..networks.mlp import Activation
 from .adversary import interval
 
-__all__ = ["AbstractNetworksConfig", "EventDiscriminator", "EventGenerator", "OutputWord"]
+__all__ = [
+    "AbstractNetworksConfig",
+    "EventDiscriminator",
+    "EventGenerator",
+    "OutputWord",
+    "players",
+]
 
 OutputWord = Literal["auto", "linear", "tanh"]
 
@@ -86,10 +92,6 @@ class AbstractNetworksConfig:
         """Whether events of that shape end in a hyperbolic tangent."""
         return self.output == "tanh" or (self.output == "auto" and len(event_shape) == 3)
 
-    def support(self, event_shape: Sequence[int]) -> constraints.Constraint:
-        """Where events of that shape lie."""
-        return interval(-1, 1) if self.has_tanh(event_shape) else constraints.real
-
 
 class EventGenerator(nn.Module):
     """From noise to events.
@@ -144,3 +146,21 @@ class EventDiscriminator(nn.Module):
         """(B,) of (B, *event), given (B, *context)."""
         values: Tensor = self.network(x, context)
         return values[:, 0]
+
+
+def players(
+    event_shape: Sequence[int],
+    context_shape: Sequence[int] | None,
+    config: AbstractNetworksConfig,
+) -> dict[str, Any]:
+    """Both networks, and what else `AbstractAdversarial` is made of."""
+    return {
+        "context_shape": context_shape,
+        "support": interval(-1, 1) if config.has_tanh(event_shape) else constraints.real,
+        "config": config,
+        "generator": EventGenerator(event_shape, context_shape, config),
+        "discriminator": EventDiscriminator(event_shape, context_shape, config),
+        "latent_size": config.latent_size,
+        "critic_steps": config.critic_steps,
+        "critic_step_factor": config.critic_step_factor,
+    }

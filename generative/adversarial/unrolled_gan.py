@@ -28,7 +28,7 @@ from torch.func import functional_call
 
 from ...configuration import build_config
 from .adversary import AbstractAdversarial
-from .event_networks import AbstractNetworksConfig, EventDiscriminator, EventGenerator
+from .event_networks import AbstractNetworksConfig, players
 from .losses import GeneratorLoss, discriminator_loss, non_saturating_loss
 
 __all__ = ["Parameters", "UnrolledGAN", "UnrolledGANConfig", "unrolled"]
@@ -132,17 +132,7 @@ class UnrolledGAN(AbstractAdversarial):
     ) -> None:
         name = type(self).__name__
         config: UnrolledGANConfig = build_config(UnrolledGANConfig, hyperparameters, name)
-        super().__init__(
-            event_shape,
-            context_shape=context_shape,
-            support=config.support(event_shape),
-            config=config,
-            generator=EventGenerator(event_shape, context_shape, config),
-            discriminator=EventDiscriminator(event_shape, context_shape, config),
-            latent_size=config.latent_size,
-            critic_steps=config.critic_steps,
-            critic_step_factor=config.critic_step_factor,
-        )
+        super().__init__(event_shape, **players(event_shape, context_shape, config))
 
     def _discriminator_loss(
         self, x: Tensor, context: Tensor | None, rng: torch.Generator | None

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from ...configuration import build_config
 from .adversary import AbstractAdversarial
-from .event_networks import AbstractNetworksConfig, EventDiscriminator, EventGenerator
+from .event_networks import AbstractNetworksConfig, players
 from .losses import critic_loss, gradient_penalty, mixed_events
 
 __all__ = ["WGANGP", "WGANGPConfig"]
@@ -96,17 +96,7 @@ class WGANGP(AbstractAdversarial):
         **hyperparameters: Any,
     ) -> None:
         config: WGANGPConfig = build_config(WGANGPConfig, hyperparameters, type(self).__name__)
-        super().__init__(
-            event_shape,
-            context_shape=context_shape,
-            support=config.support(event_shape),
-            config=config,
-            generator=EventGenerator(event_shape, context_shape, config),
-            discriminator=EventDiscriminator(event_shape, context_shape, config),
-            latent_size=config.latent_size,
-            critic_steps=config.critic_steps,
-            critic_step_factor=config.critic_step_factor,
-        )
+        super().__init__(event_shape, **players(event_shape, context_shape, config))
 
     def _discriminator_loss(
         self, x: Tensor, context: Tensor | None, rng: torch.Generator | None

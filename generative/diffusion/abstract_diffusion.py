@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from ..family import AbstractFamily
 from .ddim import guided
@@ -42,7 +46,15 @@ class DiffusionSettings(NetworkSettings):
     drop_context: float = 0.1
     """Probability that training leaves a context out."""
     guidance: float = 0.0
-    """w of classifier-free guidance in sampling: (1 + w) conditional less w unconditional."""
+    """w of classifier-free guidance in sampling: (1 + w) conditional less w unconditional, which
+    needs a network that was trained without contexts too (``drop_context``)."""
+
+    def _check_guidance(self) -> None:
+        if self.guidance != 0 and self.drop_context == 0:
+            raise ValueError(
+                f"expected drop_context above 0 for guidance of {self.guidance}, which asks what "
+                "the network predicts without a context, got 0: it would never learn that"
+            )
 
 
 @dataclass(frozen=True)
@@ -54,12 +66,14 @@ class Wishes:
         known: (B, *event) which entries are.
         log_weight: A function that is to be high (see `tilting`); None for none.
         through_network: Whether its derivative is taken through the network.
+        rounds: How often each step is taken, for the sake of what is known.
     """
 
     x: Tensor | None = None
     known: Tensor | None = None
     log_weight: LogWeight | None = None
     through_network: bool = False
+    rounds: int = 1
 
     def expected(
         self,
@@ -98,6 +112,7 @@ class Wishes:
             self.known,
             None if weigh is None else lambda y: weigh(back(y)),
             self.through_network,
+            self.rounds,
         )
 
     def fulfilled(self, x: Tensor) -> Tensor:
@@ -115,6 +130,25 @@ class AbstractDiffusion(AbstractFamily):
     """
 
     network: DenoisingNetwork
+    fit_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"batch_size": 64, "average_decay": 0.995}
+    )
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        *,
+        context_shape: Sequence[int] | None,
+        config: Any,
+    ) -> None:
+        super().__init__(
+            event_shape, context_shape=context_shape, support=constraints.real, config=config
+        )
+        if config.guidance != 0 and context_shape is None:
+            raise ValueError(
+                f"expected a context_shape for guidance of {config.guidance}, got none: guidance "
+                "is by contexts, such as classes"
+            )
 
     @abstractmethod
     def _drawn(
@@ -144,8 +178,7 @@ class AbstractDiffusion(AbstractFamily):
             log_weight: f, from (B, *event) to (B,), differentiable; B is what is drawn in all.
             context: (B, *context), if the generator takes one.
             through_network: Whether f's derivative is taken through the network (see `tilting`):
-                closer for correlated entries, if the network's slope is right at strong noise too,
-                which one that predicts the noise is not.
+                closer for correlated entries, and about three times as long.
             temperature: As in `sample`.
             rng: Of the draws.
 
@@ -153,19 +186,12 @@ class AbstractDiffusion(AbstractFamily):
             (num, *event) events or, with contexts, (num, B, *event).
 
         Raises:
-            ValueError: As for `sample`, or the function's values have another shape.
+            ValueError: As for `sample`, or the function's values have another shape or do not
+                depend on events, or its derivative is not finite.
         """
-        self._check_context(context, None)
-        if num < 1:
-            raise ValueError(f"expected at least 1 sample, got {num}")
-        spread = None
-        if context is not None:
-            spread = context.expand(num, *context.shape).flatten(0, 1)
-        rows = num if spread is None else len(spread)
         wishes = Wishes(log_weight=log_weight, through_network=through_network)
-        with torch.no_grad():
-            drawn = self._drawn(rows, spread, temperature, rng, wishes)
-        return drawn if context is None else drawn.view(num, len(context), *self.event_shape)
+        draw = partial(self._drawn, wishes=wishes)
+        return self._of_each_context(draw, num, context, temperature, rng)
 
     def complete(
         self,
@@ -175,31 +201,55 @@ class AbstractDiffusion(AbstractFamily):
         *,
         log_weight: LogWeight | None = None,
         through_network: bool = False,
+        rounds: int = 5,
         temperature: float = 1.0,
         rng: torch.Generator | None = None,
     ) -> Tensor:
-        """(B, *event) events with the known entries as given and the others drawn.
+        """(B, *event) events with the known entries as given and the others drawn, to fit them.
+
+        They fit about. Of two entries of normal data that correlate by 0.95, an exact network and
+        the usual samplers draw the unknown one around 0.91 to 0.98 times its conditional mean with
+        5 rounds, 0.95 to 0.99 times with 10, and 0.5 to 0.8 times with 1. Rounds of few ancestral
+        steps make draws too narrow instead, for each step errs in that direction.
 
         Args:
-            x: (B, *event) with what is known.
-            known: (B, *event) which entries are.
+            x: (B, *event) with what is known, in the generator's dtype; the rest may be NaN.
+            known: (B, *event) of bools, which entries are: all or none too, if one likes.
             context: (B, *context), if the generator takes one.
             log_weight: A function that is to be high too, from (B, *event) to (B,).
             through_network: Whether its derivative is taken through the network (see `tilting`).
+            rounds: How often each step is taken (see `ddim`): the time that it takes goes with it.
             temperature: As in `sample`.
             rng: Of the draws.
 
         Raises:
-            ValueError: A shape does not fit, or a context is missing or too much.
+            TypeError: What is known is marked by other than bools, or of another dtype.
+            ValueError: A shape does not fit, a context is missing or too much, an entry that is
+                known is not finite, or as for `sample_tilted`.
         """
         self._check_shapes(x, context)
+        if not (temperature >= 0 and math.isfinite(temperature)):
+            raise ValueError(f"expected a temperature of at least 0, got {temperature}")
         if known.shape != x.shape:
             raise ValueError(f"expected known entries {tuple(x.shape)}, got {tuple(known.shape)}")
-        wishes = Wishes(x, known, log_weight, through_network)
+        if known.dtype != torch.bool:
+            raise TypeError(f"expected known entries marked by torch.bool, got {known.dtype}")
+        if x.dtype != self.example.dtype:
+            raise TypeError(f"expected events of {self.example.dtype}, got {x.dtype}")
+        if not x[known].isfinite().all():
+            raise ValueError("expected finite numbers where they are known, got NaN or infinity")
+        if rounds < 1:
+            raise ValueError(f"expected at least 1 round, got {rounds}")
+        wishes = Wishes(x, known, log_weight, through_network, rounds)
         with torch.no_grad():
             return self._drawn(len(x), context, temperature, rng, wishes)
 
     # ---- what families use ----------------------------------------------------------------------
+
+    def _check_question(self, x: Tensor, context: Tensor | None) -> None:
+        """What `denoised` is asked: a context may be left out."""
+        if tuple(x.shape[1:]) != self.event_shape or context is not None:
+            self._check_shapes(x, context)
 
     def _sample(
         self,
@@ -245,7 +295,7 @@ class AbstractDiffusion(AbstractFamily):
             return network.denoise(x, told(time, None) if row is None else row)
 
         def predict(x: Tensor, time: float) -> Tensor:
-            if context is None:
+            if context is None or guidance == -1:
                 return alone(x, time)
             own = network.denoise(x, told(time, context))
             return own if guidance == 0 else guided(own, alone(x, time), guidance)

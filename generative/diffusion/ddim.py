@@ -13,11 +13,16 @@ with standard normal z. :math:`\eta = 1` is ancestral sampling, the posterior of
 `gaussian_diffusion` with :math:`\hat x_0` for :math:`x_0`; :math:`\eta = 0` draws nothing, so that
 the same noise always gives the same data.
 
+Entries that are *known* are put in their place after every step, with as much noise as belongs to
+its time. The others have then been drawn without looking at them, and one step is too little to
+agree: with the known ones they are off by half a correlation. *Rounds* go back to t and take the
+step again, and what is drawn tends to what it should be given what is known.
+
 References:
     J. Song, C. Meng, S. Ermon (2021), Denoising diffusion implicit models, arXiv:2010.02502,
         equations 12 and 16.
     A. Lugmayr et al. (2022), RePaint: inpainting using denoising diffusion probabilistic models,
-        arXiv:2201.09865, equation 8 (known entries).
+        arXiv:2201.09865, equation 8 (known entries), algorithm 1 (rounds, its U).
     J. Ho, T. Salimans (2022), Classifier-free diffusion guidance, arXiv:2207.12598, equation 6.
 """
 
@@ -49,6 +54,7 @@ def ddim(
     eta: float = 0.0,
     temperature: float = 1.0,
     change: Change | None = None,
+    rounds: int = 1,
     rng: torch.Generator | None = None,
 ) -> Float[Tensor, "batch ..."]:
     """(B, *event) x_0 from x_T.
@@ -61,22 +67,25 @@ def ddim(
         eta: How much noise is drawn anew, from 0 to 1.
         temperature: That noise is multiplied by it.
         change: What else to do to every x_s on the way.
+        rounds: How often each step is taken; between them x_s gets the noise of x_t again.
         rng: Of the noise.
     """
     shares = alpha_bars.tolist()
     for t, s in zip(times, [*times[1:], 0], strict=True):
         of_t, of_s = shares[t], shares[s]
-        x_0 = denoise(x, t)
         variance = eta**2 * (1 - of_s) / (1 - of_t) * (1 - of_t / of_s)
         by_noise = math.sqrt(max(1 - of_s - variance, 0.0) / (1 - of_t))
         # the noise implied is (x - sqrt(of_t) x_0) / sqrt(1 - of_t)
         by_data = math.sqrt(of_s) - by_noise * math.sqrt(of_t)
-        x = torch.add(by_noise * x, x_0, alpha=by_data)
-        if variance > 0:
-            fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
-            x = torch.add(x, fresh, alpha=temperature * math.sqrt(variance))
-        if change is not None:
-            x = change(x, s)
+        for number in range(rounds):
+            if number > 0:
+                back = temperature * math.sqrt(1 - of_t / of_s)
+                x = _with_noise(math.sqrt(of_t / of_s) * x, back, rng)
+            x = torch.add(by_noise * x, denoise(x, t), alpha=by_data)
+            if variance > 0:
+                x = _with_noise(x, temperature * math.sqrt(variance), rng)
+            if change is not None:
+                x = change(x, s)
     return x
 
 
@@ -125,3 +134,8 @@ def keeping(
         return torch.where(known, diffused(x_0, alpha_bars[s].expand(len(x)), noise), x)
 
     return change
+
+
+def _with_noise(x: Tensor, deviation: float, rng: torch.Generator | None) -> Tensor:
+    fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+    return torch.add(x, fresh, alpha=deviation)

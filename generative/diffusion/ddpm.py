@@ -38,7 +38,6 @@ from typing import Any, get_args
 
 import torch
 from torch import Tensor
-from torch.distributions import constraints
 
 from ...configuration import build_config, check_fields
 from ..generator import AbstractBound
@@ -99,6 +98,7 @@ class DDPMConfig(DiffusionSettings):
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES)
+        self._check_guidance()
 
 
 class DDPM(AbstractDiffusion, AbstractBound):
@@ -130,9 +130,7 @@ class DDPM(AbstractDiffusion, AbstractBound):
         **hyperparameters: Any,
     ) -> None:
         config = build_config(DDPMConfig, hyperparameters, type(self).__name__)
-        super().__init__(
-            event_shape, context_shape=context_shape, support=constraints.real, config=config
-        )
+        super().__init__(event_shape, context_shape=context_shape, config=config)
         self.network = DenoisingNetwork(self.event_shape, self.context_shape, config)
         shares = alpha_bars(config.schedule, config.num_steps)
         self.register_buffer("alpha_bars", shares, persistent=False)
@@ -152,7 +150,13 @@ class DDPM(AbstractDiffusion, AbstractBound):
             t: From 1 to T.
             context: (B, *context), or None.
             guidance: w of classifier-free guidance.
+
+        Raises:
+            ValueError: A shape does not fit, or there is no such time.
         """
+        self._check_question(x_t, context)
+        if not 1 <= t <= self.config.num_steps:
+            raise ValueError(f"expected a time from 1 to {self.config.num_steps}, got {t}")
         return self._denoiser([t], context, guidance, Wishes())(x_t, t)
 
     # ---- the contract ---------------------------------------------------------------------------
@@ -237,5 +241,6 @@ class DDPM(AbstractDiffusion, AbstractBound):
             eta=config.eta,
             temperature=temperature,
             change=change,
+            rounds=wishes.rounds,
             rng=rng,
         )

@@ -73,7 +73,8 @@ def alpha_bars(schedule: ScheduleName, num_steps: int) -> Float[Tensor, " times"
         )
     if schedule == "linear":
         scale = 1000 / num_steps
-        betas = torch.linspace(1e-4 * scale, 0.02 * scale, num_steps, dtype=torch.float64)
+        # from the end, so that a single step is the one that leaves noise
+        betas = torch.linspace(0.02 * scale, 1e-4 * scale, num_steps, dtype=torch.float64).flip(0)
     else:
         t = torch.arange(num_steps + 1, dtype=torch.float64) / num_steps
         shares = ((t + 0.008) / 1.008 * math.pi / 2).cos() ** 2
@@ -88,8 +89,8 @@ def diffused(
     noise: Float[Tensor, "batch ..."],
 ) -> Float[Tensor, "batch ..."]:
     """(B, *event) x_t."""
-    share = _like(alpha_bar_t, x_0)
-    return share.sqrt() * x_0 + (1 - share).sqrt() * noise
+    signal, deviation = alpha_bar_t.sqrt(), (1 - alpha_bar_t).sqrt()
+    return _like(signal, x_0) * x_0 + _like(deviation, x_0) * noise
 
 
 def posterior(
@@ -99,11 +100,12 @@ def posterior(
     alpha_bar_t: Float[Tensor, " batch"],
 ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, "batch ..."]]:
     """Mean and variance of x_s, for s < t, each (B, *event) or broadcast to it."""
-    of_s, of_t = _like(alpha_bar_s, x_t), _like(alpha_bar_t, x_t)
+    of_s, of_t = alpha_bar_s, alpha_bar_t
     beta = 1 - of_t / of_s
     by_x_0 = of_s.sqrt() * beta / (1 - of_t)
     by_x_t = (of_t / of_s).sqrt() * (1 - of_s) / (1 - of_t)
-    return by_x_0 * x_0 + by_x_t * x_t, (1 - of_s) / (1 - of_t) * beta
+    mean = _like(by_x_0, x_t) * x_0 + _like(by_x_t, x_t) * x_t
+    return mean, _like((1 - of_s) / (1 - of_t) * beta, x_t)
 
 
 def target_of(
@@ -117,8 +119,8 @@ def target_of(
         return noise
     if prediction == "data":
         return x_0
-    share = _like(alpha_bar_t, x_0)
-    return share.sqrt() * noise - (1 - share).sqrt() * x_0
+    signal, deviation = alpha_bar_t.sqrt(), (1 - alpha_bar_t).sqrt()
+    return _like(signal, x_0) * noise - _like(deviation, x_0) * x_0
 
 
 def as_data(
@@ -130,10 +132,10 @@ def as_data(
     """(B, *event) the x_0 that a prediction implies."""
     if prediction == "data":
         return predicted
-    share = _like(alpha_bar_t, x_t)
+    signal, deviation = _like(alpha_bar_t.sqrt(), x_t), _like((1 - alpha_bar_t).sqrt(), x_t)
     if prediction == "noise":
-        return (x_t - (1 - share).sqrt() * predicted) / share.sqrt()
-    return share.sqrt() * x_t - (1 - share).sqrt() * predicted
+        return (x_t - deviation * predicted) / signal
+    return signal * x_t - deviation * predicted
 
 
 def data_weights(prediction: Prediction, alpha_bar_t: float) -> tuple[float, float]:
@@ -158,10 +160,10 @@ def noise_in(
     alpha_bar_t: Float[Tensor, " batch"],
 ) -> Float[Tensor, "batch ..."]:
     """(B, *event) the noise that makes x_t of x_0, for t > 0."""
-    share = _like(alpha_bar_t, x_t)
-    return (x_t - share.sqrt() * x_0) / (1 - share).sqrt()
+    signal, deviation = alpha_bar_t.sqrt(), (1 - alpha_bar_t).sqrt()
+    return (x_t - _like(signal, x_t) * x_0) / _like(deviation, x_t)
 
 
-def _like(shares: Tensor, x: Tensor) -> Tensor:
-    """(B, 1, ...) in the dtype of x."""
-    return shares.to(x).view(-1, *[1] * (x.dim() - 1))
+def _like(numbers: Tensor, x: Tensor) -> Tensor:
+    """(B, 1, ...) in the dtype of x; what loses digits, as 1 - share does, is done before."""
+    return numbers.to(x).view(-1, *[1] * (x.dim() - 1))

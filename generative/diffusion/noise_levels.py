@@ -31,7 +31,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-__all__ = ["LevelChange", "LevelDenoiser", "follow_levels", "karras_levels", "keeping_at_levels"]
+__all__ = [
+    "LevelChange",
+    "LevelDenoiser",
+    "check_level",
+    "follow_levels",
+    "karras_levels",
+    "keeping_at_levels",
+]
 
 LevelDenoiser = Callable[[Tensor, float], Tensor]
 """From (B, *event) x and sigma to the x_0 that is expected."""
@@ -39,6 +46,16 @@ LevelChange = Callable[[Tensor, float], Tensor]
 """From (B, *event) x and sigma to another x."""
 
 _MOST_CHURN = math.sqrt(2) - 1  # noise is at most doubled in variance
+
+
+def check_level(sigma: float) -> None:
+    """Make sure that a denoiser can be asked at a noise level.
+
+    Raises:
+        ValueError: It is not positive, or not finite.
+    """
+    if not 0 < sigma < math.inf:
+        raise ValueError(f"expected a noise level above 0, got {sigma}")
 
 
 def karras_levels(num: int, lowest: float, highest: float, rho: float = 7.0) -> list[float]:
@@ -64,6 +81,7 @@ def follow_levels(
     churn: float = 0.0,
     temperature: float = 1.0,
     change: LevelChange | None = None,
+    rounds: int = 1,
     rng: torch.Generator | None = None,
 ) -> Float[Tensor, "batch ..."]:
     """(B, *event) x_0 from x at the first level.
@@ -77,20 +95,24 @@ def follow_levels(
             the first x.
         temperature: The added noise is multiplied by it.
         change: What else to do to every x on the way.
+        rounds: How often each step is taken; between them x gets the noise of its level again, so
+            that what a change did is taken account of (see `ddim`).
         rng: Of the noise.
     """
     share = min(churn / len(levels), _MOST_CHURN)
     for level, after in pairwise([*levels, 0.0]):
         now = level * (1 + share)
-        if share > 0:
-            fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
-            x = torch.add(x, fresh, alpha=temperature * math.sqrt(now**2 - level**2))
-        slope = (x - denoise(x, now)) / now
-        ahead = torch.add(x, slope, alpha=after - now)
-        if order == 2 and after > 0:
-            other = (ahead - denoise(ahead, after)) / after
-            ahead = torch.add(x, slope + other, alpha=(after - now) / 2)
-        x = ahead if change is None else change(ahead, after)
+        for number in range(rounds):
+            added = now**2 - (after if number > 0 else level) ** 2
+            if added > 0:
+                fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+                x = torch.add(x, fresh, alpha=temperature * math.sqrt(added))
+            slope = (x - denoise(x, now)) / now
+            ahead = torch.add(x, slope, alpha=after - now)
+            if order == 2 and after > 0:
+                other = (ahead - denoise(ahead, after)) / after
+                ahead = torch.add(x, slope + other, alpha=(after - now) / 2)
+            x = ahead if change is None else change(ahead, after)
     return x
 
 

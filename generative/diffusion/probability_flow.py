@@ -29,6 +29,8 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -38,7 +40,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..flows.ode import log_det_by_trace, log_det_of_steps, random_signs
 from .noise_levels import LevelDenoiser
 
-__all__ = ["log_prob_by_flow"]
+__all__ = ["log_prob_by_flow", "log_prob_in_contexts"]
+
+_MOST_ENTRIES = 1 << 20  # of Jacobians that are made together; more events wait
 
 
 def log_prob_by_flow(
@@ -57,8 +61,8 @@ def log_prob_by_flow(
 
     Args:
         denoise: The denoiser, of single events, each by itself; of about unit variance, for a
-            small error. Where random signs replace the
-            trace it is asked of P copies of the batch, one behind another.
+            small error. Where random signs replace the trace it is asked of P copies of the
+            batch, one behind another.
         x: (B, *event) events.
         lowest: Noise level that they are taken to have.
         highest: Level of the latents.
@@ -78,8 +82,7 @@ def log_prob_by_flow(
         >>> round(float(found), 2), round(-math.log(2 * math.pi * 4), 2)
         (-3.22, -3.22)
     """
-    if num_probes is not None and num_probes < 1:
-        raise ValueError(f"expected at least 1 probe, got {num_probes}")
+    _check_probes(num_probes)
     event, repeats = x.shape[1:], num_probes or 1
     start, end = math.log(lowest), math.log(highest)
     flat = (x / _spread(start)).flatten(1).repeat(repeats, 1)
@@ -99,6 +102,52 @@ def log_prob_by_flow(
     constant = math.log(2 * math.pi) + 2 * math.log(deviation) + 2 * math.log(_spread(start))
     densities = log_det - ((z / deviation).square() + constant).sum(dim=1) / 2
     return densities.view(repeats, len(x)).mean(dim=0)
+
+
+def log_prob_in_contexts(
+    denoiser_in: Callable[[Tensor | None], LevelDenoiser],
+    x: Float[Tensor, "batch ..."],
+    context: Float[Tensor, "batch ..."] | None,
+    *,
+    num_probes: int | None = None,
+    rng: torch.Generator | None = None,
+    **how: Any,
+) -> Float[Tensor, " batch"]:
+    """(B,) log-densities in nats, as `log_prob_by_flow`, of a denoiser that has a context.
+
+    Jacobians of D x D, taken by D products each, are made of a part of the batch at a time, so
+    that the memory that they take has a bound.
+
+    Args:
+        denoiser_in: The denoiser in (N, *context), or None, for N events.
+        x: (B, *event) events.
+        context: (B, *context), or None.
+        num_probes: P vectors of random signs in place of the trace; None for the trace.
+        rng: Of the signs.
+        how: The rest, as for `log_prob_by_flow`.
+
+    Raises:
+        ValueError: There are no probes.
+    """
+    _check_probes(num_probes)
+    together, repeats = max(len(x), 1), num_probes or 1
+    if num_probes is None:
+        together = max(1, _MOST_ENTRIES // math.prod(x.shape[1:]) ** 2)
+    found = []
+    for start in range(0, max(len(x), 1), together):
+        rows = slice(start, start + together)
+        own = None
+        if context is not None:
+            own = context[rows].repeat(repeats, *[1] * (context.dim() - 1))
+        found.append(
+            log_prob_by_flow(denoiser_in(own), x[rows], num_probes=num_probes, rng=rng, **how)
+        )
+    return torch.cat(found)
+
+
+def _check_probes(num_probes: int | None) -> None:
+    if num_probes is not None and num_probes < 1:
+        raise ValueError(f"expected at least 1 probe, got {num_probes}")
 
 
 def _spread(u: float) -> float:

@@ -14,9 +14,12 @@ The matrix :math:`\tfrac{\sigma^2}{\alpha}\,\partial \hat x_0 / \partial x` is t
 :math:`x_0` given x. Where a derivative through the network costs too much, or a network's slope at
 strong noise is not to be trusted, that of independent data of deviation s can stand for it,
 :math:`\sigma^2 s^2 / (\alpha^2 s^2 + \sigma^2)`, which never exceeds :math:`s^2`. For normal data
-and a linear f the first is exact, and for isotropic ones the second. A network that predicts the
-noise is off by :math:`1 / \alpha` times its errors at strong noise, and the first by the square of
-that: it is for networks that predict data or velocity, and for EDM's.
+and a linear f the first is exact, and for isotropic ones the second.
+
+A network's slope is off by a little at any noise, and the first multiplies that by
+:math:`\sigma^2 / \alpha`: where the noise is strong, a network that predicts it sends events away
+by the hundred, and others go too far. Noise beyond twenty deviations of the data therefore has the
+second in any case: little is decided there.
 
 References:
     P. Dhariwal, A. Nichol (2021), Diffusion models beat GANs on image synthesis,
@@ -37,6 +40,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 __all__ = ["LogWeight", "tilted"]
+
+_STRONGEST = 20.0  # noise, in deviations of the data, through which a slope is taken
 
 LogWeight = Callable[[Tensor], Tensor]
 """From (B, *event) events to (B,) logarithms of weights, differentiably."""
@@ -61,16 +66,18 @@ def tilted(
         alpha: Share of the data in x.
         sigma: Deviation of the noise in x.
         deviation: s, of the data, where the network's derivative is not taken.
-        through_network: Whether it is.
+        through_network: Whether it is, unless the noise is too strong.
 
     Raises:
-        ValueError: The function gives something else than one number of each event.
+        ValueError: The function gives something else than one number of each event, or numbers
+            that do not depend on it, or its derivative is not finite.
 
     Example:
         >>> x = torch.ones(1, 2)  # normal data, noise of deviation 1: half of x is expected
         >>> tilted(lambda x: x / 2, x, lambda x: x.sum(dim=1), alpha=1.0, sigma=1.0)
         tensor([[1., 1.]])
     """
+    through_network = through_network and sigma <= _STRONGEST * alpha * deviation
     with torch.enable_grad():
         if through_network:
             given = x.detach().requires_grad_()
@@ -87,5 +94,12 @@ def tilted(
                 f"expected a function's logarithms of weights of shape ({len(x)},), got "
                 f"{tuple(values.shape)}"
             )
+        if not values.requires_grad:
+            raise ValueError("expected a differentiable function of events, got constants")
         (slope,) = torch.autograd.grad(values.sum(), given)
+    if not slope.isfinite().all():
+        raise ValueError(
+            "expected a function with a finite derivative, got NaN or infinity: it is undefined "
+            "at the data that are expected there, or pulls events further at every step"
+        )
     return x_0.detach() + gain * slope

@@ -45,7 +45,6 @@ from typing import Any, Literal, get_args
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import constraints
 
 from ...configuration import build_config, check_fields
 from ..generator import AbstractBound
@@ -59,8 +58,8 @@ from .abstract_diffusion import (
 )
 from .ddim import ddim, keeping
 from .denoising_network import DenoisingNetwork
-from .noise_levels import LevelDenoiser, follow_levels, keeping_at_levels
-from .probability_flow import log_prob_by_flow
+from .noise_levels import LevelDenoiser, check_level, follow_levels, keeping_at_levels
+from .probability_flow import log_prob_in_contexts
 
 __all__ = ["GammaName", "Sampler", "VPDiffusion", "VPDiffusionConfig", "gamma_at"]
 
@@ -68,6 +67,8 @@ GammaName = Literal["linear", "cosine"]
 Sampler = Literal["ancestral", "flow"]
 
 _RANGES = DIFFUSION_RANGES | {
+    "gamma_0": (-60.0, 60.0, True),  # beyond, 32 bits lose the signal or the noise
+    "gamma_1": (-60.0, 60.0, True),
     "sampling_steps": (1, math.inf, True),
     "bound_times": (1, math.inf, True),
     "flow_steps": (1, math.inf, True),
@@ -124,6 +125,7 @@ class VPDiffusionConfig(DiffusionSettings):
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES)
+        self._check_guidance()
         if not self.gamma_0 < self.gamma_1:
             raise ValueError(
                 f"expected gamma_0 below gamma_1, got {self.gamma_0} and {self.gamma_1}"
@@ -158,9 +160,7 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
         **hyperparameters: Any,
     ) -> None:
         config = build_config(VPDiffusionConfig, hyperparameters, type(self).__name__)
-        super().__init__(
-            event_shape, context_shape=context_shape, support=constraints.real, config=config
-        )
+        super().__init__(event_shape, context_shape=context_shape, config=config)
         self.network = DenoisingNetwork(
             self.event_shape, self.context_shape, config, time_scale=_TIME_SCALE
         )
@@ -180,7 +180,12 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
             sigma: The noise's deviation, :math:`e^{\gamma / 2}`.
             context: (B, *context), or None.
             guidance: w of classifier-free guidance.
+
+        Raises:
+            ValueError: A shape does not fit, or the deviation is not positive.
         """
+        self._check_question(x, context)
+        check_level(sigma)
         return self._denoiser([sigma], context, guidance)(x, sigma)
 
     def log_prob_by_flow(
@@ -206,12 +211,11 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
                 probes.
         """
         self._check_shapes(x, context)
-        if context is not None:
-            context = context.repeat(num_probes or 1, *[1] * (context.dim() - 1))
         highest = math.exp(self.config.gamma_1 / 2)
-        return log_prob_by_flow(
-            self._denoiser([], context, 0.0),
+        return log_prob_in_contexts(
+            lambda own: self._denoiser([], own, 0.0),
             x,
+            context,
             lowest=math.exp(self.config.gamma_0 / 2),
             highest=highest,
             latent_deviation=math.sqrt(1 + highest**2),  # z_1 / alpha_1 of a standard normal z_1
@@ -317,7 +321,15 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
         if wishes.x is not None and wishes.known is not None:
             change = keeping_at_levels(wishes.x, wishes.known, rng=rng)
         by_alpha = math.sqrt(1 + levels[-1] ** 2)
-        return follow_levels(denoise, by_alpha * start, levels[::-1], change=change, rng=rng)
+        return follow_levels(
+            denoise,
+            by_alpha * start,
+            levels[::-1],
+            temperature=temperature,
+            change=change,
+            rounds=wishes.rounds,
+            rng=rng,
+        )
 
     def _by_ancestors(
         self,
@@ -342,6 +354,7 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
             eta=1.0,
             temperature=temperature,
             change=change,
+            rounds=wishes.rounds,
             rng=rng,
         )
         # a draw of p(x | z_0)

@@ -41,6 +41,17 @@ class CoderSettings:
     channels: tuple[int, ...] = (32, 64)
     activation: Activation = "relu"
 
+    def are_convolutional(self, event_shape: Sequence[int]) -> bool:
+        """Whether events of this shape go through convolutions: as `is_convolutional`.
+
+        Raises:
+            ValueError: As there, or there are no channels for them.
+        """
+        found = is_convolutional(self.network, event_shape)
+        if found and not self.channels:
+            raise ValueError("expected channels of at least one halving, got none")
+        return found
+
 
 def is_convolutional(network: NetworkName, event_shape: Sequence[int]) -> bool:
     """Whether events of this shape go through convolutions.
@@ -91,7 +102,7 @@ class Encoder(nn.Module):
         self.maps: ConvDown | None = None
         num_inputs, hidden = math.prod(event_shape), settings.hidden_sizes
         self._activation = activation_function(settings.activation)
-        if is_convolutional(settings.network, event_shape):
+        if settings.are_convolutional(event_shape):
             depth, (height, width) = len(settings.channels), event_shape[1:]
             self.maps = ConvDown(
                 event_shape[0],
@@ -159,7 +170,7 @@ class Decoder(nn.Module):
         self._event, self._num_outputs = tuple(event_shape), num_outputs
         self.maps: ConvUp | None = None
         first_size, hidden = math.prod(event_shape) * num_outputs, settings.hidden_sizes[::-1]
-        if is_convolutional(settings.network, event_shape):
+        if settings.are_convolutional(event_shape):
             sizes = map_sizes(event_shape[1], event_shape[2], len(settings.channels))
             self.maps = ConvUp(
                 settings.channels[-1],

@@ -140,6 +140,13 @@ def test_a_run_that_is_killed_while_measuring_measures_when_it_goes_on(tmp_path,
     assert resume_generation(cut).results == result.results
 
 
+def test_a_folder_without_another_above_it_in_its_name_is_measured(tmp_path, monkeypatch):
+    made = generate("nice", "moons", folder=tmp_path / "runs", **FEW).record.folder
+    made.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    assert resume_generation(GenerationRecord.open("moved"), measuring=LITTLE).results.samples
+
+
 def test_ctrl_c_while_measuring_is_an_interruption(tmp_path, monkeypatch):
     from gymagine.experiments import generation
 
@@ -264,6 +271,9 @@ def test_commands(tmp_path, capsys):
         (["generate", "nice", "moons", "--classes"], "expected data with classes"),
         (["generate", "nice", "moons", "--num-updates", "0"], "expected num_updates"),
         (["generate", "nice", "digits", "--form", "levels"], "expected a form that nice takes"),
+        (["generate", "nice", "moons", "--seed", "-1"], "expected a seed of at least 0, got -1"),
+        (["generate", "nice", "moons", "--checkpoint-every", "0"], "1 update between checkpoints"),
+        (["generate", "nice", "moons", "--device", "cuda:99"], "expected a device that is there"),
         (["generate", "gan", "moons", "--patience", "3"], "expected no patience for a GAN"),
         (["sample", "nowhere"], "expected the run of a generator at nowhere, found none"),
     ],

@@ -140,6 +140,22 @@ def test_densities_of_levels_that_are_not_dequantised_are_not_told():
     assert "can be made as high as one likes" in notes[0]
 
 
+def test_the_interval_of_dequantised_levels_does_not_count():
+    """A Gaussian that is fitted in [-1, 1] gives levels the probabilities of one in [0, 1]."""
+    pytest.importorskip("sklearn")
+    found = []
+    for form in ("dequantised", "dequantised-centred"):
+        data = data_for("edm", "digits", form=form)
+        x = data.prepared(data.train.x, torch.Generator().manual_seed(0))
+        model = FullGaussian.fitted(x)
+        own, _ = rows_of(model, data)
+        assert_close(own["own"].nats, own["full-gaussian"].nats, rtol=1e-3, atol=0.0)
+        assert own["own"].kind == "bound"
+        found.append(own["own"])
+    assert_close(found[0].nats, found[1].nats, rtol=1e-3, atol=0.0)
+    assert_close(found[0].bits_per_dimension, found[1].bits_per_dimension, rtol=1e-3, atol=0.0)
+
+
 def test_too_many_pairs_of_values_have_no_tree():
     levels = torch.randint(256, (40, 1, 5, 5), generator=torch.Generator().manual_seed(0))
     events = Events(levels.to(torch.uint8))

@@ -59,8 +59,12 @@ def test_runs_of_agents_and_torn_files_are_passed_over(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(text)
     assert GenerationRecord.open(tmp_path).folder == own.folder
+    for name in ("agent", "torn", "x"):  # not where it is the very folder that is asked for
+        with pytest.raises(ValueError, match=f"run, got .*{name}.*damaged or of another kind"):
+            GenerationRecord.open(tmp_path / name)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="expected the run of a generator at"):
-        GenerationRecord.open(tmp_path / "agent")
+        GenerationRecord.open(tmp_path / "empty")
 
 
 def test_a_configuration_that_lacks_something_says_what(tmp_path):

@@ -58,3 +58,10 @@ def test_points_are_sorted_by_their_discrepancy_and_have_no_modes(shown):
     lines = shown(replace(RESULTS, likelihoods=(), samples=tuple(rows)))
     assert "modes" not in lines[0]
     assert lines[2].startswith("masked-autoencoder")
+
+
+def test_bits_have_no_column_where_data_have_no_levels(shown):
+    rows = [replace(row, bits_per_dimension=None) for row in RESULTS.likelihoods]
+    lines = shown(replace(RESULTS, likelihoods=tuple(rows), samples=()))
+    assert lines[0].split() == ["likelihood", "nats", "s.e.", "events"]
+    assert lines[3].split() == ["masked-autoencoder", "≤", "1,020.25", "10.50", "2,000"]

@@ -1,6 +1,7 @@
 """Generators in files."""
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +10,7 @@ from gymagine.configuration import build_config, check_fields
 from gymagine.generative.family import AbstractFamily
 from gymagine.generative.module_state import load_state, save_state
 from gymagine.generative.testing import check_generator
+from gymagine.generative.training import fit
 from gymagine.storage import write_arrays
 from torch import nn
 from torch.distributions import constraints
@@ -111,3 +113,18 @@ def test_mistakes():
         Linear((2,), width=0)
     with pytest.raises(ValueError, match="expected event_shape with at least 1 entry"):
         Linear((2, 0))
+
+
+def test_a_shape_is_a_tuple(without_shape_checks):
+    with pytest.raises(TypeError, match="expected event_shape as a tuple of integers, got 2"):
+        Linear(2)
+
+
+def test_sampling_untrained_is_warned_of():
+    generator = Linear((2,))
+    with pytest.warns(UserWarning, match="sampling from a Linear in training mode"):
+        generator.sample(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(generator, torch.randn(8, 2), num_updates=1)
+        generator.sample(1)

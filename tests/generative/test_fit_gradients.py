@@ -109,6 +109,28 @@ def test_statistics_and_unused_parameters(compiled, without_shape_checks):
     assert (gradients[names.index("linear.weight")] != 0).any()
 
 
+class Tied(AbstractGenerator):
+    """With a layer that is used twice."""
+
+    def __init__(self):
+        super().__init__((3,))
+        layer = nn.Linear(3, 3)
+        self.network = nn.Sequential(layer, nn.Tanh(), layer)
+
+    def _loss(self, x, context, rng):
+        return self.network(x).square().sum(dim=1)
+
+    def _sample(self, num, context, temperature, rng):
+        return torch.zeros(num, 3)
+
+
+@pytest.mark.slow
+def test_what_is_no_graph_says_so(without_shape_checks):
+    generator, x = Tied(), torch.randn(7, 3)
+    with pytest.raises(RuntimeError, match=r"got Tied's, which .* without compile"):
+        gradient_of(phase_of(generator), generator, CPU, compiled=True)(x, None)
+
+
 def test_mixed_precision_computes_in_half_as_many_bits():
     torch.manual_seed(0)
     generator = RealNVP((3,), num_couplings=2, hidden_sizes=(8,))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from gymagine.generative.adversarial.wgan_gp import WGANGP
-from gymagine.generative.fit_settings import FitSettings, settings_for
+from gymagine.generative.fit_settings import FitSettings, check_run, settings_for
 from gymagine.generative.flows.nice import NICE
 from torch.optim import lr_scheduler
 
@@ -65,3 +65,11 @@ def test_betas_are_adams():
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimiser = FitSettings(beta_1=0.0, beta_2=0.9).optimiser([parameter])
     assert optimiser.defaults["betas"] == (0.0, 0.9)
+
+
+def test_what_belongs_to_a_run():
+    check_run(0, 1)
+    with pytest.raises(ValueError, match="seed of at least 0, got -1"):
+        check_run(-1, 1)
+    with pytest.raises(ValueError, match="at least 1 update between checkpoints, got 0"):
+        check_run(0, 0)

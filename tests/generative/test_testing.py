@@ -1,9 +1,17 @@
 """The laws pass on right generators and fail on each kind of wrong one, saying what to mend."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from gymagine.generative.generator import AbstractBound, AbstractLatent
-from gymagine.generative.probability_laws import check_dependencies, check_transform
+from gymagine.generative.probability_laws import (
+    check_density,
+    check_dependencies,
+    check_rows,
+    check_transform,
+)
 from gymagine.generative.testing import check_generator
 from torch import nn
 
@@ -72,10 +80,10 @@ class Hidden(Gaussian):
 
     def __init__(self):
         super().__init__()
-        self.shift = torch.randn(2)
+        self.shift = float(torch.randn(()))
 
     def mean_of(self, context):
-        return super().mean_of(context) + self.shift.to(self.mean.dtype)
+        return super().mean_of(context) + self.shift
 
     def __deepcopy__(self, memo):
         own = Hidden()
@@ -83,9 +91,87 @@ class Hidden(Gaussian):
         return own.to(self.mean.dtype)
 
 
+class PlainTensor(Gaussian):
+    def __init__(self):
+        super().__init__()
+        self.shift = torch.zeros(2)
+
+    def mean_of(self, context):
+        return super().mean_of(context) + self.shift.to(self.mean.dtype)
+
+
 class OnlyFloats(Gaussian):
     def _log_prob(self, x, context):
         return super()._log_prob(x, context).float()
+
+
+class NoDtype(Gaussian):
+    def _log_prob(self, x, context):
+        return super()._log_prob(x @ torch.eye(2), context)
+
+
+class WritesIntoEvents(Gaussian):
+    def _loss(self, x, context, rng):
+        return super()._loss(x.mul_(1.1), context, rng)
+
+
+class ExtraAxis(Gaussian):
+    def _sample(self, num, context, temperature, rng):
+        return super()._sample(num, context, temperature, rng).unsqueeze(1)
+
+
+class TooFewEntries(Gaussian):
+    def _sample(self, num, context, temperature, rng):
+        return super()._sample(num, context, temperature, rng)[:, :1]
+
+
+class BatchMean(Gaussian):
+    def _loss(self, x, context, rng):
+        return super()._loss(x, context, rng).mean().expand(len(x))
+
+
+class EntryMean(Gaussian):
+    def _loss(self, x, context, rng):
+        return super()._loss(x, context, rng) / 2
+
+
+class DeafToTemperature(Gaussian):
+    def _sample(self, num, context, temperature, rng):
+        return super()._sample(num, context, 1.0, rng)
+
+
+class NumPyNoise(Gaussian):
+    def _sample(self, num, context, temperature, rng):
+        return super()._sample(num, context, temperature, rng) + np.random.rand()  # noqa: NPY002
+
+
+class ConstantOff(Gaussian):
+    def _log_prob(self, x, context):
+        return super()._log_prob(x, context) + 0.2
+
+
+class OtherScale(Gaussian):
+    def _sample(self, num, context, temperature, rng):
+        return super()._sample(num, context, 1.3 * temperature, rng)
+
+
+class Steep(Gaussian):
+    """Contexts that matter much."""
+
+    def __init__(self):
+        super().__init__(context_shape=(3,))
+        with torch.no_grad():
+            self.by_context.weight.copy_(3 * torch.eye(2, 3))
+
+
+class FirstContextOnly(Steep):
+    def _sample(self, num, context, temperature, rng):
+        return super()._sample(num, context[:1].expand_as(context), temperature, rng)
+
+
+class OtherOrderOfContexts(Steep):
+    def _sample(self, num, context, temperature, rng):
+        return super()._sample(num, context.flip(0), temperature, rng)
 
 
 class AcrossTheBatch(Gaussian):
@@ -136,8 +222,21 @@ class OneWay(Gaussian, AbstractLatent):
         (Unused(), X, None, "expected a gradient of forgotten"),
         (DeafToContext(context_shape=(3,)), X, CONTEXT, "every number of the context to matter"),
         (Hidden(), X, None, "kept outside parameters and buffers"),
-        (OnlyFloats(), X, None, "in 64 bits: got torch.float32"),
-        (AcrossTheBatch(), X, None, "depends on the other events"),
+        (OnlyFloats(), X, None, "in 64 bits: expected torch.float64, got torch.float32"),
+        (PlainTensor(), X, None, "got shift: it is not saved.*register_buffer it"),
+        (NoDtype(), X, None, "in 64 bits: .*made without its dtype"),
+        (WritesIntoEvents(), X, None, "expected x as it was"),
+        (ExtraAxis(), X, None, r"_sample to give shape \(3, 2\).*got \(3, 1, 2\)"),
+        (TooFewEntries(), X, None, r"_sample to give shape \(3, 2\).*got \(3, 1\)"),
+        (BatchMean(), X, None, "is a mean over the batch taken"),
+        (EntryMean(), X, None, "take the sum over the 2 entries"),
+        (DeafToTemperature(), X, None, "is temperature used"),
+        (NumPyNoise(), X, None, "is noise of NumPy or Python used"),
+        (ConstantOff(), X, None, "integrates to 1, got 1.2"),
+        (OtherScale(), X, None, "where log_prob says.*the scale"),
+        (FirstContextOnly(), X, CONTEXT, "where log_prob says"),
+        (OtherOrderOfContexts(), X, CONTEXT, "where log_prob says"),
+        (AcrossTheBatch(), X, None, "by what else is in the batch"),
         (Unnormalised(), BITS, None, "add up to 1, got 1.1"),
         (OtherFrequencies(), BITS, None, "as often as log_prob says"),
         (OutsideTheSupport(), BITS, None, r"in its support.*got 2.0 at"),
@@ -149,6 +248,44 @@ class OneWay(Gaussian, AbstractLatent):
 def test_wrong_ones_fail(generator, x, context, message):
     with pytest.raises(AssertionError, match=message):
         check_generator(generator, x, context)
+
+
+@pytest.mark.parametrize(
+    ("generator", "x", "context", "message"),
+    [
+        (Gaussian(), X[:1], None, "at least 2 events to check with.*got 1"),
+        (Gaussian(), X[:1].repeat(3, 1), None, "not all alike, got 3, all alike"),
+        (Gaussian(context_shape=(3,)), X, CONTEXT * 0, "at least 2 contexts"),
+    ],
+)
+def test_what_nothing_can_be_checked_with_is_refused(generator, x, context, message):
+    with pytest.raises(ValueError, match=message):
+        check_generator(generator, x, context)
+
+
+def test_what_is_no_generator_is_refused(without_shape_checks):
+    with pytest.raises(TypeError, match="expected an AbstractGenerator, got Linear"):
+        check_generator(nn.Linear(2, 2), X)
+
+
+def test_guided_samples_need_not_follow_the_density():
+    check_generator(OtherScale(), X, follows_density=False)
+
+
+def test_rows():
+    with pytest.raises(AssertionError, match="depends on the other events"):
+        check_rows(AcrossTheBatch(), X, None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("scale", "num"), [(1.0, 1), (1.0, 3), (1e-3, 2), (1e3, 2)], ids=lambda value: f"{value}"
+)
+def test_right_densities_of_any_scale_pass(scale, num, seed):
+    generator = Gaussian((num,))
+    with torch.no_grad():
+        generator.log_sigma += math.log(scale)
+    check_density(generator, seed=seed)
 
 
 def test_transforms():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from gymagine.generative.data.dataset import Dataset, Events
+from gymagine.generative.diffusion.edm import EDM
 from gymagine.generative.generator import AbstractGenerator
 from gymagine.generative.trainable import (
     AbstractAdjusted,
@@ -375,6 +376,10 @@ class Exploding(Gaussian):
         (Gaussian(), torch.zeros(5, 2), {"warm_up": 2_000}, "warm_up of fewer than 2000"),
         (Gaussian(), torch.zeros(5, 2), {"num_threads": 0}, "expected num_threads"),
         (Gaussian(), torch.zeros(5, 2), {"device": "cuda:9"}, "expected a device that is there"),
+        (Gaussian(), torch.zeros(5, 2).long(), {}, "expected floating-point.*got torch.int64"),
+        (Gaussian(), torch.zeros(5, 2), {"seed": -1}, "expected a seed of at least 0"),
+        (Gaussian(), torch.zeros(5, 2), {"checkpoint_interval": 0}, "between checkpoints, got 0"),
+        (Gaussian(), torch.zeros(5, 2), {"patience": 3}, "held-out events for a patience of 3"),
         (Exploding(), torch.zeros(5, 2), {}, "expected finite losses, got .*learning rate"),
     ],
 )
@@ -393,8 +398,20 @@ def test_mistaken_data():
     data = Dataset(Events(torch.zeros(3, 2), torch.full((3, 3), torch.nan)))
     with pytest.raises(ValueError, match="expected finite contexts"):
         fit(Gaussian(context_shape=(3,)), data)
+    data = Dataset(Events(torch.zeros(3, 2), torch.zeros(3, 3, dtype=torch.float64)))
+    with pytest.raises(ValueError, match=r"contexts of torch.float32.*got torch.float64"):
+        fit(Gaussian(context_shape=(3,)), data)
     with pytest.raises(TypeError, match="FitSettings has no hyper-parameter 'epochs'"):
         fit(Gaussian(), torch.zeros(3, 2), epochs=3)
+
+
+def test_mistaken_types(without_shape_checks):
+    with pytest.raises(TypeError, match="expected a Dataset or a Tensor to fit to, got ndarray"):
+        fit(Gaussian(), np.zeros((3, 2)))
+    with pytest.raises(TypeError, match="expected an AbstractGenerator to fit, got Linear"):
+        fit(torch.nn.Linear(2, 2), torch.zeros(3, 2))
+    with pytest.raises(TypeError, match=r"expected seed as an integer, got 1\.5"):
+        fit(Gaussian(), torch.zeros(3, 2), seed=1.5)
 
 
 def test_files_that_do_not_fit(tmp_path):
@@ -413,6 +430,16 @@ def test_files_that_do_not_fit(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="damaged"):
         fit(Gaussian(), x, num_updates=10, checkpoint=path)
+
+
+def test_hyperparameters_that_do_not_fit(tmp_path):
+    """Those of a family, which need not show in any shape; a tuple is the same after a file."""
+    path, x = tmp_path / "file", normals(50)
+    settings = {"num_updates": 4, "checkpoint": path}
+    fit(EDM((2,), hidden_sizes=(8,), noise_mean=-1.0), x, **settings)
+    fit(EDM((2,), hidden_sizes=(8,), noise_mean=-1.0), x, **settings)
+    with pytest.raises(ValueError, match=r"noise_mean of -1.0, .*got -0.5: .*hyperparameters"):
+        fit(EDM((2,), hidden_sizes=(8,)), x, **settings)
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_good_file(tmp_path):

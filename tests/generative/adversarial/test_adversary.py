@@ -178,7 +178,7 @@ def test_temperature_scales_the_noise(name):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_mistakes(name):
+def test_mistakes(name, without_shape_checks):
     generator = made(name)
     x, context = torch.zeros(5, 1, 4, 4), torch.zeros(5, 3)
     with pytest.raises(ValueError, match=r"expected events of shape \(B, 1, 4, 4\)"):
@@ -187,11 +187,15 @@ def test_mistakes(name):
         generator.discriminate(x)
     with pytest.raises(ValueError, match=r"expected noise of shape \(B, 2\), got \(5, 3\)"):
         generator.generate(torch.zeros(5, 3), context)
+    with pytest.raises(ValueError, match=r"expected noise of shape \(B, 2\), got \(2,\)"):
+        generator.generate(torch.zeros(2), context)
     with pytest.raises(ValueError, match=r"in its support, Interval\(.*got 1.5 at \(0, 0, 0, 0\)"):
         fit(generator, Dataset(Events(x + 1.5, context)), num_updates=1)
     with pytest.raises(ValueError, match=r"expected no patience for a .*, whose loss is measured"):
         fit(generator, Dataset(Events(x, context)), patience=2)
     with pytest.raises(ValueError, match="expected critic_steps"):
         FAMILIES[name][0]((1, 4, 4), critic_steps=0)
+    with pytest.raises(ValueError, match="expected channels of at least one halving, got none"):
+        FAMILIES[name][0]((1, 16, 16), channels=())
     with pytest.raises(TypeError, match="no hyper-parameter 'noise_size'"):
         FAMILIES[name][0]((1, 4, 4), noise_size=3)

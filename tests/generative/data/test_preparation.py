@@ -1,5 +1,7 @@
 """Preparations against numbers by hand, their supports, their inverses, and frequencies."""
 
+import itertools
+
 import pytest
 import torch
 from gymagine.generative.data.preparation import (
@@ -22,6 +24,8 @@ LOSSLESS = [
     Dequantisation(256),
     Dequantisation(17),
     Dequantisation(3),
+    Dequantisation(256, low=-1.0),
+    Dequantisation(17, low=-1.0),
     ThresholdBinarisation(2),
     DynamicBinarisation(2),
 ]
@@ -58,8 +62,8 @@ def test_prepared_events_are_in_the_support(preparation):
 def test_the_ends_of_the_noise_do_not_change_levels(monkeypatch):
     for num_levels in range(2, 257):
         levels = torch.arange(num_levels, dtype=torch.uint8)
-        preparation = Dequantisation(num_levels)
-        for end in (0.0, 1 - 2.0**-24):
+        for end, low in itertools.product((0.0, 1 - 2.0**-24), (0.0, -1.0)):
+            preparation = Dequantisation(num_levels, low=low)
             monkeypatch.setattr(torch, "rand", lambda shape, end=end, **_: torch.full(shape, end))
             assert torch.equal(preparation.inverse(preparation(levels)), levels)
         monkeypatch.undo()
@@ -78,6 +82,8 @@ def test_numbers_by_hand():
 def test_dequantised_levels_are_uniform_in_their_intervals():
     noisy = Dequantisation(4)(torch.full((5_000,), 2, dtype=torch.uint8), noise())
     assert stats.kstest(noisy.numpy(), stats.uniform(0.5, 0.25).cdf).pvalue > 1e-3
+    centred = Dequantisation(4, low=-1.0)(torch.full((5_000,), 2, dtype=torch.uint8), noise())
+    assert_close(centred, 2 * noisy - 1)
 
 
 def test_dynamic_binarisation_is_as_often_one_as_levels_are_high_and_anew_each_time():
@@ -112,6 +118,7 @@ def test_deterministic_preparations_draw_nothing():
     [
         (lambda: Levels(1), "num_levels from 2 to 256, got 1"),
         (lambda: Dequantisation(300), "got 300"),
+        (lambda: Dequantisation(low=1.0), "low below high, got 1.0 and 1.0"),
         (lambda: Scaling(low=1.0), "low below high, got 1.0 and 1.0"),
         (lambda: ThresholdBinarisation(threshold=0.0), "threshold in .0, 1., got 0.0"),
     ],

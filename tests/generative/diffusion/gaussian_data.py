@@ -2,16 +2,34 @@
 
 import math
 
+import torch
 from torch import nn
 
-__all__ = ["MEAN", "SIGMA", "ExactNetwork", "denoise", "log_normal", "tilted_moments"]
+__all__ = [
+    "CORRELATION",
+    "MEAN",
+    "SIGMA",
+    "ExactNetwork",
+    "denoise",
+    "denoise_correlated",
+    "log_normal",
+    "tilted_moments",
+]
 
 MEAN, SIGMA = 0.8, 0.6
+CORRELATION = 0.95
 
 
 def denoise(x, sigma, mean=MEAN, deviation=SIGMA):
     """E[x_0 | x] of data N(mean, deviation^2) with noise of deviation sigma."""
     return mean + deviation**2 / (deviation**2 + sigma**2) * (x - mean)
+
+
+def denoise_correlated(x, sigma):
+    """E[x_0 | x] of pairs of unit variance that correlate, with noise of deviation sigma."""
+    covariance = torch.tensor([[1.0, CORRELATION], [CORRELATION, 1.0]], dtype=torch.float64)
+    gain = covariance @ torch.linalg.inv(covariance + sigma**2 * torch.eye(2))
+    return x @ gain
 
 
 def log_normal(x, mean=MEAN, deviation=SIGMA):
@@ -35,6 +53,7 @@ class ExactNetwork(nn.Module):
     def __init__(self, answer):
         super().__init__()
         self.answer = answer
+        self.register_buffer("none", torch.zeros(0, dtype=torch.float64))  # a model's dtype
 
     def told(self, time, context=None, present=None):
         return time[:, None]

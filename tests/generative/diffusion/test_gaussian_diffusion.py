@@ -32,6 +32,8 @@ def test_schedules():
         assert schedule[0] == 1
         assert (schedule.diff() < 0).all()
         assert 0 < schedule[-1] < 1e-3
+    for schedule in ("linear", "cosine"):  # a single step leaves noise too
+        assert 0 < alpha_bars(schedule, 1)[-1] < 2e-3
     with pytest.raises(ValueError, match="expected a schedule among linear, cosine of at least 1"):
         alpha_bars("linear", 0)
 
@@ -42,6 +44,22 @@ def test_one_step_after_another_is_one_step():
     ratio = float(shares[t] / shares[s])
     # x_t = sqrt(ratio) x_s + sqrt(1 - ratio) e has the mean and variance of x_t from x_0
     assert ratio * float(1 - shares[s]) + 1 - ratio == pytest.approx(float(1 - shares[t]))
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_32_bits_do_for_the_first_steps(schedule):
+    """There 1 - alpha_bar is about 1e-5, of which 32 bits would lose three digits."""
+    shares = alpha_bars(schedule, 1000)
+    x, of_s, of_t = torch.ones(20, 1), shares[1:21], shares[2:22]
+    for function in (
+        lambda x: posterior(x, -x, of_s, of_t)[0],
+        lambda x: posterior(x, -x, of_s, of_t)[1] * torch.ones_like(x),
+        lambda x: diffused(0 * x, of_s, x),
+        lambda x: noise_in(x, 0 * x, of_s),
+        lambda x: target_of("velocity", x, 0 * x, of_s),
+        lambda x: as_data("velocity", x, 0 * x, of_s),
+    ):
+        torch.testing.assert_close(function(x).double(), function(x.double()), rtol=2e-7, atol=0)
 
 
 @pytest.mark.parametrize(("s", "t"), [(9, 10), (3, 40), (0, 1)])

@@ -139,7 +139,7 @@ def test_samples_of_an_exact_denoiser_are_the_data(sampler):
 
 @pytest.mark.parametrize("sampler", ["ancestral", "flow"])
 def test_known_entries_and_a_function_together(sampler):
-    model = exact(sampler=sampler, sampling_steps=100, schedule="cosine", gamma_1=8.0)
+    model = exact(sampler=sampler, sampling_steps=200, schedule="cosine", gamma_1=8.0)
     x = torch.tensor([[0.3, 9.0]], dtype=torch.float64).expand(3_000, 2)
     known = torch.tensor([[True, False]]).expand(3_000, 2)
     rng = torch.Generator().manual_seed(0)
@@ -189,6 +189,7 @@ def test_eight_gaussians_against_one():
         ((2,), {"network": "unet"}, r"expected events \(C, L\) or \(C, H, W\) for a U-Net"),
         ((2,), {"gamma_0": 5.0}, "expected gamma_0 below gamma_1, got 5.0 and 5.0"),
         ((2,), {"bound_times": 0}, "expected bound_times"),
+        ((2,), {"gamma_1": 800.0}, r"expected gamma_1 in \[-60.0, 60.0\], got 800.0"),
     ],
 )
 def test_mistakes(event, settings, message):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from .generator import AbstractGenerator
+from .own_graphs import OwnGraphs
 from .trainable import AbstractPhased, Phase
 
 __all__ = ["Gradient", "gradient_of"]
@@ -48,7 +49,7 @@ def gradient_of(
 
     if compiled and not isinstance(generator, AbstractPhased) and not _counts(generator):
         return _one_graph(mean_loss, generator, phase.parameters)
-    loss_of = torch.compile(mean_loss) if compiled else mean_loss
+    loss_of = OwnGraphs(mean_loss, checked=True, whole=False) if compiled else mean_loss
     parameters = list(phase.parameters)
 
     def gradient(x: Tensor, context: Tensor | None) -> tuple[Tensor, Sequence[Tensor | None]]:
@@ -88,12 +89,15 @@ def _one_graph(
         found: Tensor = torch.func.functional_call(losses, given, (x, context))
         return found
 
-    both: Any = torch.compile(torch.func.grad_and_value(loss_at))
+    def both_at(x: Tensor, context: Tensor | None) -> Any:
+        return torch.func.grad_and_value(loss_at)(tuple(parameters), x, context)
+
+    both = OwnGraphs(both_at, checked=True)
 
     def gradient(x: Tensor, context: Tensor | None) -> tuple[Tensor, Sequence[Tensor | None]]:
         try:
             with torch.no_grad():
-                found, loss = both(tuple(parameters), x, context)
+                found, loss = both(x, context)
         except RuntimeError as error:  # the compiler's are of this kind
             # nothing else is tried: PyTorch may be left within the transformation that failed
             raise RuntimeError(

@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ...generative.devices import on_device
+from ...generative.own_graphs import OwnGraphs
 from .adam import AdamState, adam_step, clip_by_member, new_adam_state
 from .flat_parameters import FlatParameters
-from .own_graphs import OwnGraphs
 from .policy_distributions import AbstractPolicyDistribution
 from .policy_gradient_losses import (
     Batch,

@@ -22,11 +22,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 
+from ...generative.own_graphs import OwnGraphs
 from .adam import AdamState, adam_step, new_adam_state
 from .dense_gradients import DenseQNetwork
 from .flat_parameters import FlatParameters
 from .networks import QNetwork
-from .own_graphs import OwnGraphs
 from .q_losses import (
     QLossSettings,
     UpdateBatch,

@@ -141,3 +141,30 @@ def test_mixed_precision_computes_in_half_as_many_bits():
     assert exact != rough
     torch.testing.assert_close(exact, rough.to(exact), atol=0.05, rtol=0.02)
     assert all(one.dtype == torch.float32 for one in found)
+
+
+class Noisy(AbstractGenerator):
+    """A regression on noise, whose shape the batch decides."""
+
+    def __init__(self):
+        super().__init__((3,))
+        self.linear = nn.Linear(3, 1)
+
+    def _loss(self, x, context, rng):
+        return self.linear(x + 0.1 * torch.randn(len(x), 3, generator=rng)).square().sum(dim=1)
+
+    def _sample(self, num, context, temperature, rng):
+        return torch.zeros(num, 3)
+
+
+@pytest.mark.slow
+def test_many_generators_in_one_process_are_compiled(without_shape_checks):
+    # PyTorch keeps graphs by code object: shapes of the others would become unknown numbers
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for number in range(2, 13):
+        torch.manual_seed(0)
+        generator = Noisy()
+        gradient = gradient_of(phase_of(generator), generator, CPU, compiled=True)
+        loss, (found, _) = gradient(torch.ones(number, 3), None)
+        assert loss.isfinite() and found.isfinite().all()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before + 11

@@ -223,6 +223,6 @@ def test_mistakes(name, without_shape_checks):
 
 @pytest.mark.parametrize("kind", [DDPM, EDM, VPDiffusion])
 def test_guidance_is_by_contexts(kind):
-    with pytest.raises(ValueError, match="a context_shape for guidance of 2.0, got none"):
+    with pytest.raises(ValueError, match=r"a context_shape for guidance of 2\.0, got none"):
         kind((2,), guidance=2.0, hidden_sizes=(8,))
     assert kind((2,), context_shape=(3,), guidance=2.0, hidden_sizes=(8,)).config.guidance == 2

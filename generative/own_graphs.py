@@ -1,9 +1,13 @@
 """Functions that are compiled once and called at once.
 
+Here a function is compiled for each pattern of its arguments: the layouts and dtypes of their
+tensors and which are None. PyTorch keeps graphs by code object, of which closures and instances
+share one: after a few of them it would compile shapes as unknown numbers, or nothing more. Each
+function therefore gets a code object of its own.
+
 `torch.compile` looks at everything that a graph depends on before each call, which takes longer
-than the update of a small network. Here a function is compiled for each pattern of its arguments,
-the layouts and dtypes of their tensors and which are None, and that pattern alone is looked at;
-the rest, such as settings and the structure of modules, must not change.
+than the update of a small network. That can be left out where the rest, such as settings and the
+structure of modules, does not change.
 """
 
 from __future__ import annotations
@@ -25,12 +29,16 @@ class OwnGraphs:
     """A function of tensors, None, and tuples of these, as graphs.
 
     Args:
-        function: Whatever else it uses stays as it is at its first call. It may change tensors in
-            place.
+        function: It may change tensors in place.
+        checked: Look at whatever else it uses before each call, and compile anew if that has
+            changed; else it stays as it is at the first call.
+        whole: Refuse what does not fit into one graph; else there are several.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
+    def __init__(
+        self, function: Callable[..., Any], *, checked: bool = False, whole: bool = True
+    ) -> None:
+        self._function, self._checked, self._whole = function, checked, whole
         self._graphs: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
@@ -42,7 +50,6 @@ class OwnGraphs:
         return graph(*arguments)
 
     def _compiled(self) -> Callable[..., Any]:
-        # PyTorch keeps graphs by code object, and without its checks takes any that is there
         function = getattr(self._function, "__func__", self._function)
         code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
         own = FunctionType(
@@ -53,11 +60,12 @@ class OwnGraphs:
             function.__closure__,
         )
         bound = getattr(self._function, "__self__", None)
+        unchecked: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
         graph: Callable[..., Any] = torch.compile(
             own if bound is None else own.__get__(bound),
-            fullgraph=True,
+            fullgraph=self._whole,
             dynamic=False,
-            options={"guard_filter_fn": lambda guards: [False] * len(guards)},
+            options=None if self._checked else unchecked,
         )
         return graph
 

@@ -7,7 +7,7 @@ import pytest
 
 CODE = """
 import torch
-from gymagine.agents.deep.own_graphs import OwnGraphs
+from gymagine.generative.own_graphs import OwnGraphs
 
 torch.set_num_threads(1)
 

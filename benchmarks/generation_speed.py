@@ -149,11 +149,11 @@ def pythae_vae(num_updates, fused):
     )
 
 
-def our_vae(num_updates, compiled):
+def our_vae(num_updates, **settings):
     from gymagine.generative import VAE
 
     vae = VAE((1, 28, 28), decoder="bernoulli", latent_size=16, hidden_sizes=(512,), network="mlp")
-    return measure_fit(vae, pictures(), VAE_BATCH, num_updates, compile=compiled)
+    return measure_fit(vae, pictures(), VAE_BATCH, num_updates, **settings)
 
 
 # ---- sampling: steps of one sampler, or entries of one picture ---------------------------------
@@ -316,8 +316,13 @@ CONTENDERS = {
     ),
     "pythae-vae": trained("pythae VAE", 300, pythae_vae, False),
     "pythae-vae-fused": trained("pythae VAE, fused Adam", 300, pythae_vae, True),
-    "ours-vae": trained("gymagine VAE", 300, our_vae, False),
-    "ours-vae-compiled": trained("gymagine VAE, compiled", 300, our_vae, True),
+    "ours-vae": trained("gymagine VAE", 300, our_vae),
+    "ours-vae-compiled": Contender(
+        "gymagine VAE, compiled", lambda share: our_vae(300 // share, compile=True)
+    ),
+    "ours-vae-bf16": Contender(
+        "gymagine VAE, bfloat16", lambda share: our_vae(300 // share, mixed_precision=True)
+    ),
     "diffusers-ddpm": Contender(
         "diffusers DDPMScheduler, 1,000 steps",
         lambda share: diffusers_sampler(share, "DDPMScheduler", DIFFUSION_STEPS),
@@ -371,7 +376,12 @@ TASKS = {
     "vae": Task(
         "Variational autoencoder, 784-512-16: updates",
         "pythae-vae",
-        {"pythae-vae-fused": None, "ours-vae": 1.4, "ours-vae-compiled": None},
+        {
+            "pythae-vae-fused": None,
+            "ours-vae": 1.4,
+            "ours-vae-compiled": None,
+            "ours-vae-bf16": None,
+        },
     ),
     "ddpm": Task(
         "Ancestral sampling in 1,000 steps: denoising steps",

@@ -130,7 +130,9 @@ class BernoulliConditional(AbstractConditional):
     ) -> Float[Tensor, "batch ..."]:
         """(...) of each entry."""
         logits = parameters.squeeze(-1)
-        return x.to(logits.dtype) * logits + functional.logsigmoid(-logits)
+        logits, x = torch.broadcast_tensors(logits, x.to(logits.dtype))
+        # one kernel backwards, where products and logarithms have five
+        return -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
 
     def sample(
         self,

@@ -55,7 +55,11 @@ class Events:
 
     def take(self, indices: Tensor | slice) -> Events:
         """Those of some indices."""
-        return Events(self.x[indices], None if self.context is None else self.context[indices])
+        if isinstance(indices, slice):
+            return Events(self.x[indices], None if self.context is None else self.context[indices])
+        # a third of the time of indexing
+        context = None if self.context is None else self.context.index_select(0, indices)
+        return Events(self.x.index_select(0, indices), context)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 
 How that is done is in `paired_speed`. The peers are trained by the loop that their documents show,
 with torch's Adam as it comes, and once more with Adam's fused kernel, which our `fit` uses.
-pythae and diffusers are installed for this only: ``pip install pythae diffusers``.
+pythae is installed for this only, beside the others: `benchmarks/run` says how.
 """
 
 from pathlib import Path

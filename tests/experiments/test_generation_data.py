@@ -68,6 +68,8 @@ def test_what_prepares_pictures_is_found_behind_the_flattening():
         ("made", "digits", "redrawn", {"conditional": "bernoulli"}),
         ("made", "moons", None, {"conditional": "gaussian-mixture"}),
         ("nice", "digits", None, {}),
+        ("ddpm", "digits", "centred", {"clip": 1.0}),
+        ("ddpm", "moons", None, {}),
     ],
 )
 def test_likelihoods_by_what_events_are(family, data, form, expected):

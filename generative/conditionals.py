@@ -130,7 +130,8 @@ class BernoulliConditional(AbstractConditional):
     ) -> Float[Tensor, "batch ..."]:
         """(...) of each entry."""
         logits = parameters.squeeze(-1)
-        logits, x = torch.broadcast_tensors(logits, x.to(logits.dtype))
+        shape = torch.broadcast_shapes(logits.shape, x.shape)  # type: ignore[no-untyped-call]
+        logits, x = logits.expand(shape), x.to(logits.dtype).expand(shape)
         # one kernel backwards, where products and logarithms have five
         return -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
 

@@ -58,9 +58,9 @@ def test_a_record(tmp_path):
 
 
 @pytest.mark.slow
-def test_seeds():
+def test_seeds(tmp_path):
     found = [
-        generate("nice", "moons", seed=seed, folder=folder, **FEW).generator
+        generate("nice", "moons", seed=seed, folder=tmp_path / folder, **FEW).generator
         for seed, folder in ((0, "a"), (0, "b"), (1, "a"))
     ]
     first, again, other = (

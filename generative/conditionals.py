@@ -130,7 +130,9 @@ class BernoulliConditional(AbstractConditional):
     ) -> Float[Tensor, "batch ..."]:
         """(...) of each entry."""
         logits = parameters.squeeze(-1)
-        shape = torch.broadcast_shapes(logits.shape, x.shape)  # type: ignore[no-untyped-call]
+        shape = torch.broadcast_shapes(  # type: ignore[no-untyped-call]  # PyTorch has no types
+            logits.shape, x.shape
+        )
         logits, x = logits.expand(shape), x.to(logits.dtype).expand(shape)
         # one kernel backwards, where products and logarithms have five
         return -functional.binary_cross_entropy_with_logits(logits, x, reduction="none")

@@ -26,6 +26,7 @@ from torch.distributions import constraints
 
 from ..family import AbstractFamily
 from ..trainable import AbstractGame, Phase
+from .losses import discriminator_loss
 
 __all__ = ["AbstractAdversarial", "interval"]
 
@@ -74,16 +75,22 @@ class AbstractAdversarial(AbstractFamily, AbstractGame):
     # ---- what a family implements ---------------------------------------------------------------
 
     @abstractmethod
-    def _discriminator_loss(
-        self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
-    ) -> Tensor:
-        """(B,) what the discriminator minimises; nothing reaches the generator."""
-
-    @abstractmethod
     def _generator_loss(
         self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
     ) -> Tensor:
         """(B,) what the generator minimises."""
+
+    # ---- what a family may have otherwise -------------------------------------------------------
+
+    def _discriminator_loss(
+        self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
+    ) -> Tensor:
+        """(B,) what the discriminator minimises; nothing reaches the generator."""
+        fake = self._fake(len(x), context, rng)
+        return discriminator_loss(self._values(x, context), self._values(fake, context))
+
+    def _loss(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> Tensor:
+        return self._discriminator_loss(x, context, rng)
 
     # ---- what callers use -----------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from ..networks.batch_norm import settle_batch_norms
 from ..networks.strided_conv import StridedDown, StridedUp
 from ..trainable import AbstractSettled
 from .adversary import AbstractAdversarial, interval
-from .losses import GeneratorLoss, discriminator_loss, generator_loss
+from .losses import GeneratorLoss, generator_loss
 
 __all__ = ["DCGAN", "DCGANConfig"]
 
@@ -144,20 +144,11 @@ class DCGAN(AbstractAdversarial, AbstractSettled):
         given = None if context is None else torch.cat([context, context])
         settle_batch_norms(self.discriminator, lambda: self.discriminator(both, given))
 
-    def _discriminator_loss(
-        self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
-    ) -> Tensor:
-        fake = self._fake(len(x), context, rng)
-        return discriminator_loss(self._values(x, context), self._values(fake, context))
-
     def _generator_loss(
         self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
     ) -> Tensor:
         fake = self._made(len(x), context, rng)
         return generator_loss(self.config.loss, self._values(fake, context))
-
-    def _loss(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> Tensor:
-        return self._discriminator_loss(x, context, rng)
 
 
 class _Generator(nn.Module):

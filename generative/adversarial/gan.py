@@ -37,7 +37,7 @@ from torch import Tensor
 from ...configuration import build_config
 from .adversary import AbstractAdversarial
 from .event_networks import AbstractNetworksConfig, players
-from .losses import GeneratorLoss, discriminator_loss, generator_loss
+from .losses import GeneratorLoss, generator_loss
 
 __all__ = ["GAN", "GANConfig"]
 
@@ -98,17 +98,8 @@ class GAN(AbstractAdversarial):
         config: GANConfig = build_config(GANConfig, hyperparameters, type(self).__name__)
         super().__init__(event_shape, **players(event_shape, context_shape, config))
 
-    def _discriminator_loss(
-        self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
-    ) -> Tensor:
-        fake = self._fake(len(x), context, rng)
-        return discriminator_loss(self._values(x, context), self._values(fake, context))
-
     def _generator_loss(
         self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
     ) -> Tensor:
         fake = self._made(len(x), context, rng)
         return generator_loss(self.config.loss, self._values(fake, context))
-
-    def _loss(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> Tensor:
-        return self._discriminator_loss(x, context, rng)

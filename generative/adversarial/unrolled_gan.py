@@ -134,12 +134,6 @@ class UnrolledGAN(AbstractAdversarial):
         config: UnrolledGANConfig = build_config(UnrolledGANConfig, hyperparameters, name)
         super().__init__(event_shape, **players(event_shape, context_shape, config))
 
-    def _discriminator_loss(
-        self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
-    ) -> Tensor:
-        fake = self._fake(len(x), context, rng)
-        return discriminator_loss(self._values(x, context), self._values(fake, context))
-
     def _generator_loss(
         self, x: Tensor, context: Tensor | None, rng: torch.Generator | None
     ) -> Tensor:
@@ -161,6 +155,3 @@ class UnrolledGAN(AbstractAdversarial):
         if self.config.loss == "non-saturating":
             return non_saturating_loss(fake)
         return -discriminator_loss(values(ahead, x), fake)  # the answer depends on G in both terms
-
-    def _loss(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> Tensor:
-        return self._discriminator_loss(x, context, rng)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from ...configuration import build_config
 from ..family import AbstractFamily
 from .ddim import guided
 from .denoising_network import NETWORK_CHOICES, NETWORK_RANGES, DenoisingNetwork, NetworkSettings
@@ -123,13 +124,23 @@ class Wishes:
 
 
 class AbstractDiffusion(AbstractFamily):
-    """A family with a denoising network.
+    """A family with a denoising network, of real events.
+
+    Args:
+        event_shape: (D,) of vectors, (C, L) of sequences or (C, H, W) of pictures.
+        context_shape: Of one context, or None.
+        hyperparameters: Fields of ``Config``.
 
     Attributes:
         network: Which is asked.
+
+    Raises:
+        TypeError: A hyper-parameter is unknown.
+        ValueError: One is out of range, or guidance is wanted without contexts.
     """
 
     network: DenoisingNetwork
+    _time_scale: ClassVar[float]
     fit_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {"batch_size": 64, "average_decay": 0.995}
     )
@@ -138,9 +149,10 @@ class AbstractDiffusion(AbstractFamily):
         self,
         event_shape: Sequence[int],
         *,
-        context_shape: Sequence[int] | None,
-        config: Any,
+        context_shape: Sequence[int] | None = None,
+        **hyperparameters: Any,
     ) -> None:
+        config = build_config(self.Config, hyperparameters, type(self).__name__)
         super().__init__(
             event_shape, context_shape=context_shape, support=constraints.real, config=config
         )
@@ -149,6 +161,9 @@ class AbstractDiffusion(AbstractFamily):
                 f"expected a context_shape for guidance of {config.guidance}, got none: guidance "
                 "is by contexts, such as classes"
             )
+        self.network = DenoisingNetwork(
+            self.event_shape, self.context_shape, config, time_scale=self._time_scale
+        )
 
     @abstractmethod
     def _drawn(

@@ -39,7 +39,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from ...configuration import build_config, check_fields
+from ...configuration import check_fields
 from ..generator import AbstractBound
 from .abstract_diffusion import (
     DIFFUSION_CHOICES,
@@ -50,7 +50,6 @@ from .abstract_diffusion import (
     normal_like,
 )
 from .ddim import Denoiser, ddim, keeping, visited_times
-from .denoising_network import DenoisingNetwork
 from .gaussian_diffusion import (
     Prediction,
     ScheduleName,
@@ -120,6 +119,7 @@ class DDPM(AbstractDiffusion, AbstractBound):
     Config = DDPMConfig
     name = "ddpm"
     config: DDPMConfig
+    _time_scale = 1000.0  # times are shares of all steps
     alpha_bars: Tensor
 
     def __init__(
@@ -129,10 +129,8 @@ class DDPM(AbstractDiffusion, AbstractBound):
         context_shape: Sequence[int] | None = None,
         **hyperparameters: Any,
     ) -> None:
-        config = build_config(DDPMConfig, hyperparameters, type(self).__name__)
-        super().__init__(event_shape, context_shape=context_shape, config=config)
-        self.network = DenoisingNetwork(self.event_shape, self.context_shape, config)
-        shares = alpha_bars(config.schedule, config.num_steps)
+        super().__init__(event_shape, context_shape=context_shape, **hyperparameters)
+        shares = alpha_bars(self.config.schedule, self.config.num_steps)
         self.register_buffer("alpha_bars", shares, persistent=False)
 
     def denoised(

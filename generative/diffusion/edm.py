@@ -37,7 +37,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...configuration import build_config, check_fields
+from ...configuration import check_fields
 from ..generator import AbstractDensity
 from ..trainable import AbstractInitialised
 from .abstract_diffusion import (
@@ -48,7 +48,6 @@ from .abstract_diffusion import (
     Wishes,
     normal_like,
 )
-from .denoising_network import DenoisingNetwork
 from .noise_levels import (
     LevelDenoiser,
     check_level,
@@ -73,7 +72,6 @@ _RANGES = DIFFUSION_RANGES | {
     "flow_steps": (1, math.inf, True),
 }
 _CHOICES = DIFFUSION_CHOICES | {"solver": get_args(Solver)}
-_TIME_SCALE = 16.0  # of c_noise, which is between about -1.4 and 1.3
 
 
 @dataclass(frozen=True)
@@ -179,6 +177,7 @@ class EDM(AbstractDiffusion, AbstractDensity, AbstractInitialised):
     Config = EDMConfig
     name = "edm"
     config: EDMConfig
+    _time_scale = 16.0  # of c_noise, which is between about -1.4 and 1.3
     centre: Tensor
     sigma_data: Tensor
 
@@ -189,13 +188,9 @@ class EDM(AbstractDiffusion, AbstractDensity, AbstractInitialised):
         context_shape: Sequence[int] | None = None,
         **hyperparameters: Any,
     ) -> None:
-        config = build_config(EDMConfig, hyperparameters, type(self).__name__)
-        super().__init__(event_shape, context_shape=context_shape, config=config)
-        self.network = DenoisingNetwork(
-            self.event_shape, self.context_shape, config, time_scale=_TIME_SCALE
-        )
+        super().__init__(event_shape, context_shape=context_shape, **hyperparameters)
         self.register_buffer("centre", torch.zeros(()))
-        self.register_buffer("sigma_data", torch.tensor(config.sigma_data or 1.0))
+        self.register_buffer("sigma_data", torch.tensor(self.config.sigma_data or 1.0))
 
     def denoised(
         self,

@@ -46,7 +46,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...configuration import build_config, check_fields
+from ...configuration import check_fields
 from ..generator import AbstractBound
 from .abstract_diffusion import (
     DIFFUSION_CHOICES,
@@ -57,7 +57,6 @@ from .abstract_diffusion import (
     normal_like,
 )
 from .ddim import ddim, keeping
-from .denoising_network import DenoisingNetwork
 from .noise_levels import LevelDenoiser, check_level, follow_levels, keeping_at_levels
 from .probability_flow import log_prob_in_contexts
 
@@ -74,7 +73,6 @@ _RANGES = DIFFUSION_RANGES | {
     "flow_steps": (1, math.inf, True),
 }
 _CHOICES = DIFFUSION_CHOICES | {"schedule": get_args(GammaName), "sampler": get_args(Sampler)}
-_TIME_SCALE = 16.0  # the network is told gamma, brought to [-1, 1]
 
 
 def gamma_at(
@@ -151,19 +149,7 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
     Config = VPDiffusionConfig
     name = "vp-diffusion"
     config: VPDiffusionConfig
-
-    def __init__(
-        self,
-        event_shape: Sequence[int],
-        *,
-        context_shape: Sequence[int] | None = None,
-        **hyperparameters: Any,
-    ) -> None:
-        config = build_config(VPDiffusionConfig, hyperparameters, type(self).__name__)
-        super().__init__(event_shape, context_shape=context_shape, config=config)
-        self.network = DenoisingNetwork(
-            self.event_shape, self.context_shape, config, time_scale=_TIME_SCALE
-        )
+    _time_scale = 16.0  # the network is told gamma, brought to [-1, 1]
 
     def denoised(
         self,

@@ -184,12 +184,13 @@ def _train(
     ):
         if resumed_at is None:
             _record_hyperparameters(logger, record)
+        watcher = GenerationWatcher(logger, data, seed=settings.seed)
         try:
             trained = fit(
                 generator,
                 data,
                 seed=settings.seed,
-                watcher=GenerationWatcher(logger, data, seed=settings.seed),
+                watcher=watcher,
                 checkpoint=record.checkpoint,
                 checkpoint_interval=checkpoint_interval,
                 progress_bar=progress_bar,
@@ -205,7 +206,7 @@ def _train(
                     **settings.fit,
                 )
             generator.save(record.generator_file)
-            results = _looked_at(record, generator, data, trained, logger, measuring)
+            results = _looked_at(record, generator, data, trained, watcher, logger, measuring)
         except KeyboardInterrupt:
             record.set_status("interrupted", _updates(record.checkpoint))
             raise
@@ -221,6 +222,7 @@ def _looked_at(
     generator: AbstractFamily,
     data: Dataset,
     trained: FitResult,
+    watcher: GenerationWatcher,
     logger: Logger,
     measuring: Measuring | None,
 ) -> GenerationResults | None:
@@ -229,7 +231,7 @@ def _looked_at(
     if record.results_file.exists():
         return GenerationResults.read(record.results_file)
     with acting_arithmetic(settings.fit["num_threads"]):
-        write_pictures(generator, data, record.folder, settings.seed)
+        write_pictures(watcher.pictures(generator), record.folder)
         if measuring is None:
             return None
         untrained = _new_generator(settings.family, data, settings.seed, settings.hyperparameters)

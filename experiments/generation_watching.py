@@ -55,6 +55,7 @@ class GenerationWatcher:
 
     def __init__(self, logger: Logger, data: Dataset, *, seed: int) -> None:
         self._logger, self._data, self._seed = logger, data, seed
+        self._last: tuple[dict[str, torch.Tensor], dict[str, Picture]] | None = None
 
     def logged(self, update: int, scalars: Mapping[str, float]) -> None:
         """See `FitWatcher`."""
@@ -65,11 +66,19 @@ class GenerationWatcher:
 
     def evaluated(self, update: int, generator: AbstractGenerator) -> None:
         """See `FitWatcher`."""
-        for name, picture in pictures_of(generator, self._data, self._seed).items():
+        for name, picture in self.pictures(generator).items():
             self._logger.record(
                 f"pictures/{name}", Image(picture, "HWC"), exclude=("csv", "stdout", "log")
             )
         self._logger.dump(update)
+
+    def pictures(self, generator: AbstractGenerator) -> dict[str, Picture]:
+        """Those of `pictures_of`, drawn once for the same parameters: some take minutes."""
+        now = generator.state_dict()
+        if self._last is None or not _same(self._last[0], now):
+            kept = {name: value.clone() for name, value in now.items()}
+            self._last = kept, pictures_of(generator, self._data, self._seed)
+        return self._last[1]
 
 
 def pictures_of(generator: AbstractGenerator, data: Dataset, seed: int) -> dict[str, Picture]:
@@ -91,9 +100,9 @@ def pictures_of(generator: AbstractGenerator, data: Dataset, seed: int) -> dict[
     return found
 
 
-def write_pictures(generator: AbstractGenerator, data: Dataset, folder: Path, seed: int) -> None:
-    """Write them as PNG files."""
-    for name, picture in pictures_of(generator, data, seed).items():
+def write_pictures(pictures: Mapping[str, Picture], folder: Path) -> None:
+    """Write those of `pictures_of` as PNG files."""
+    for name, picture in pictures.items():
         write_picture(folder / f"{name}.png", picture)
 
 
@@ -189,3 +198,7 @@ def _real_events(
     x = data.prepared(events.x, torch.Generator().manual_seed(seed))
     x = x.to(generator.example.device)
     return x, None if events.context is None else events.context.to(generator.example)
+
+
+def _same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)

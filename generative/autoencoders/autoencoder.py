@@ -47,7 +47,7 @@ from ..generator import AbstractLatent
 from ..networks.coders import Decoder, Encoder
 from ..parallel_training import average_numbers
 from ..trainable import AbstractAdjusted
-from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractCoderConfig
+from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractCoderConfig, usual_latent_size
 
 __all__ = ["Autoencoder", "AutoencoderConfig", "Corruption", "corrupted"]
 
@@ -70,8 +70,8 @@ class AutoencoderConfig(AbstractCoderConfig):
         ValueError: A value is out of range or of another kind; the message names the field.
     """
 
-    latent_size: int = 16
-    """L, numbers of a latent."""
+    latent_size: int | None = None
+    """L, numbers of a latent; None is 16, or the number of an event's entries if that is less."""
     corruption: Corruption = "none"
     """Of what the encoder is given in training: nothing, ``gaussian`` noise, ``masking`` of
     entries by 0, or ``salt-and-pepper``, which replaces entries by 0 or 1."""
@@ -164,7 +164,7 @@ class Autoencoder(AbstractFamily, AbstractLatent, AbstractAdjusted):
         super().__init__(
             event_shape, context_shape=context_shape, support=constraints.real, config=config
         )
-        size = config.latent_size
+        size = config.latent_size or usual_latent_size(self.event_shape)
         self.latent_shape = (size,)
         coders = config.coders
         self.encoder = Encoder(self.event_shape, size, coders, context_shape=self.context_shape)

@@ -40,7 +40,7 @@ from ..decoders import AbstractDecoder, decoder_named
 from ..family import AbstractFamily
 from ..generator import AbstractBound, AbstractLatent, AbstractMeanSampler
 from ..networks.coders import Decoder, Encoder
-from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractDecoderConfig
+from .coder_config import CODER_CHOICES, CODER_RANGES, AbstractDecoderConfig, usual_latent_size
 from .gaussian_posterior import kl_from_standard, log_normal, reparametrised, standard_normal
 
 __all__ = ["AbstractVariational", "AbstractVariationalConfig", "LatentGaussian"]
@@ -66,8 +66,8 @@ class AbstractVariationalConfig(AbstractDecoderConfig):
         ValueError: A value is out of range or of another kind; the message names the field.
     """
 
-    latent_size: int = 16
-    """L, numbers of a latent."""
+    latent_size: int | None = None
+    """L, numbers of a latent; None is 16, or the number of an event's entries if that is less."""
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES, _CHOICES | self._words())
@@ -96,12 +96,13 @@ class LatentGaussian(nn.Module):
         config: AbstractVariationalConfig,
     ) -> None:
         super().__init__()
-        self.latent_size, self.likelihood = config.latent_size, likelihood
+        self.latent_size = config.latent_size or usual_latent_size(event_shape)
+        self.likelihood = likelihood
         self.encoder = Encoder(
-            event_shape, 2 * config.latent_size, config.coders, context_shape=context_shape
+            event_shape, 2 * self.latent_size, config.coders, context_shape=context_shape
         )
         self.decoder = Decoder(
-            config.latent_size,
+            self.latent_size,
             event_shape,
             likelihood.num_outputs,
             config.coders,
@@ -204,8 +205,8 @@ class AbstractVariational(AbstractFamily, AbstractBound, AbstractMeanSampler, Ab
         super().__init__(
             event_shape, context_shape=context_shape, support=likelihood.support, config=config
         )
-        self.latent_shape = (config.latent_size,)
         self.model = LatentGaussian(self.event_shape, self.context_shape, likelihood, config)
+        self.latent_shape = (self.model.latent_size,)
 
     @abstractmethod
     def _loss(self, x: Tensor, context: Tensor | None, rng: torch.Generator | None) -> Tensor:

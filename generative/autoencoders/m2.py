@@ -107,8 +107,8 @@ class M2(AbstractFamily, AbstractBound, AbstractMeanSampler, AbstractLatent):
             event_shape, context_shape=context_shape, support=likelihood.support, config=config
         )
         self.num_labels = int(context_shape[0])
-        self.latent_shape = (config.latent_size + self.num_labels,)
         self.model = LatentGaussian(self.event_shape, self.context_shape, likelihood, config)
+        self.latent_shape = (self.model.latent_size + self.num_labels,)
         self.classifier = Encoder(self.event_shape, self.num_labels, config.coders)
 
     def check_events(self, x: Tensor, context: Tensor | None = None) -> None:
@@ -163,7 +163,7 @@ class M2(AbstractFamily, AbstractBound, AbstractMeanSampler, AbstractLatent):
             raise ValueError(
                 f"expected latents of shape (B, {self.latent_shape[0]}), got {tuple(z.shape)}"
             )
-        latent, label = z[:, : self.config.latent_size], z[:, self.config.latent_size :]
+        latent, label = z[:, : self.model.latent_size], z[:, self.model.latent_size :]
         return self.model.likelihood.mode(self.model.decoder(latent, label))
 
     # ---- bounds ---------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class M2(AbstractFamily, AbstractBound, AbstractMeanSampler, AbstractLatent):
         given = labels.repeat(len(x), 1)
         spread = x.repeat_interleave(self.num_labels, dim=0)
         mean, log_variance = self.model.posterior(spread, given)
-        noise = standard_normal((len(x), self.config.latent_size), mean, rng)
+        noise = standard_normal((len(x), self.model.latent_size), mean, rng)
         z = reparametrised(mean, log_variance, noise.repeat_interleave(self.num_labels, dim=0))
         log_likelihood = self.model.log_likelihood(spread, z, given)
         bound = log_likelihood - kl_from_standard(mean, log_variance) - math.log(self.num_labels)

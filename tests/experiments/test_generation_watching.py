@@ -174,7 +174,30 @@ def test_the_watcher_writes_scalars_and_pictures(tmp_path):
     }
 
 
+def test_pictures_of_the_same_parameters_are_drawn_once(tmp_path):
+    class Counted(Flat):
+        num_draws = 0
+
+        def __init__(self):
+            super().__init__()
+            self.level = torch.nn.Parameter(torch.zeros(()))
+
+        def _sample(self, num, context, temperature, rng):
+            self.num_draws += 1
+            return super()._sample(num, context, temperature, rng)
+
+    watcher, counted = GenerationWatcher(open_logger(tmp_path), PICTURES, seed=0), Counted()
+    watcher.evaluated(10, counted)
+    drawn = counted.num_draws
+    assert drawn > 0
+    watcher.pictures(counted)
+    assert counted.num_draws == drawn
+    counted.level.data += 1  # in place: what was kept must be a copy
+    watcher.pictures(counted)
+    assert counted.num_draws == 2 * drawn
+
+
 def test_pictures_become_files(tmp_path):
-    write_pictures(Flat(), PICTURES, tmp_path, 0)
+    write_pictures(pictures_of(Flat(), PICTURES, 0), tmp_path)
     for name, picture in pictures_of(Flat(), PICTURES, 0).items():
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"{name}.png")), picture)

@@ -144,8 +144,8 @@ def test_wrong_calls():
         Autoencoder((3,), corruption="masking", noise_level=1.5)
     with pytest.raises(ValueError, match="corruption='gaussian'"):
         Autoencoder((3,), corruption="masking").score(torch.zeros(1, 3))
-    with pytest.raises(ValueError, match=r"latents of shape \(B, 16\), got \(2, 3\)"):
-        Autoencoder((3,)).decode(torch.zeros(2, 3))
+    with pytest.raises(ValueError, match=r"latents of shape \(B, 3\), got \(2, 4\)"):
+        Autoencoder((3,)).decode(torch.zeros(2, 4))
 
 
 @pytest.mark.slow

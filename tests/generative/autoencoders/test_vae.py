@@ -101,6 +101,12 @@ def test_wrong_settings(without_shape_checks):
         VAE((2,), network="convolutional")
 
 
+def test_there_are_no_more_latents_than_entries_unless_asked_for():
+    assert VAE((2,)).latent_shape == (2,)
+    assert VAE((1, 8, 8)).latent_shape == (16,)
+    assert VAE((2,), latent_size=5).latent_shape == (5,)
+
+
 @pytest.mark.slow
 def test_digits_are_likelier_than_under_independent_pixels():
     x, _ = digits()

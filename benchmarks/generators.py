@@ -100,10 +100,13 @@ TASKS = (
         "eight-gaussians",
         "eight-gaussians",
         "eight Gaussians on a circle of radius 2, deviation 0.2",
+        updates=2_000,
         batch_size=256,
     ),
-    Task("moons", "moons", "two moons, deviation 0.1", batch_size=256),
-    Task("checkerboard", "checkerboard", "uniform on eight squares", batch_size=256),
+    Task("moons", "moons", "two moons, deviation 0.1", updates=2_000, batch_size=256),
+    Task(
+        "checkerboard", "checkerboard", "uniform on eight squares", updates=2_000, batch_size=256
+    ),
     Task(
         "digits-binary",
         "digits",

@@ -10,6 +10,10 @@ not pay when it answers, which keeps the generator from falling onto few modes. 
 the generator's own batch and noise, and are forgotten afterwards: the discriminator itself then
 takes one step of its own from :math:`\theta_D^0`. K = 0 is the usual game.
 
+``fit_defaults`` are the paper's settings of Adam on its ring of Gaussians but for an average of
+parameters: without one the generator circles around the data, and samples of digits of 8 by 8 are
+further from digits than those of a full Gaussian.
+
 References:
     L. Metz, B. Poole, D. Pfau, J. Sohl-Dickstein (2017), Unrolled generative adversarial networks,
         arXiv:1611.02163, equations 7 to 11.
@@ -120,7 +124,7 @@ class UnrolledGAN(AbstractAdversarial):
     name = "unrolled-gan"
     config: UnrolledGANConfig
     fit_defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"num_updates": 5_000, "learning_rate": 1e-3, "beta_1": 0.5}
+        {"num_updates": 5_000, "learning_rate": 1e-3, "beta_1": 0.5, "average_decay": 0.995}
     )
 
     def __init__(

@@ -14,7 +14,7 @@ def test_the_papers_settings():
     gan = WGANGP((2,))
     settings = settings_for(gan, {})
     assert (gan.config.penalty, gan.config.critic_steps) == (10.0, 5)
-    assert (settings.learning_rate, settings.beta_1, settings.beta_2) == (1e-4, 0.0, 0.9)
+    assert (settings.learning_rate, settings.beta_1, settings.beta_2) == (5e-4, 0.0, 0.9)
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 2, 3)])

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -143,6 +144,8 @@ def _ends(name: str, annotation: str, value: Any) -> tuple[float, float]:
         return value.ends
     if annotation.startswith("int") and (isinstance(value, bool) or not isinstance(value, int)):
         raise ValueError(f"expected {name} as an integer, got {value!r}")
+    if isinstance(value, int) and abs(value) > sys.maxsize:  # no array takes it
+        raise ValueError(f"expected {name} of at most {sys.maxsize}, got {value}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"expected {name} as a number, got {value!r}")
     return value, value

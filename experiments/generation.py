@@ -24,8 +24,9 @@ from ..generative.devices import device_named
 from ..generative.family import AbstractFamily
 from ..generative.fit_checkpoint import updates_in
 from ..generative.fit_settings import check_run, settings_for
+from ..generative.parallel_training import check_share, from_first_process, is_first_process
 from ..generative.trainable import AbstractTwoStage
-from ..generative.training import FitResult, fit
+from ..generative.training import FitResult, FitWatcher, fit
 from .folder_lock import folder_lock
 from .generation_data import check_likelihood, data_for, likelihood_for
 from .generation_measuring import measure
@@ -74,6 +75,9 @@ def generate(
 ) -> GenerationResult:
     """Train a generator and record the run.
 
+    Of several processes in a group (see `parallel_training`) each trains on its share; the first
+    alone writes, shows and measures.
+
     Args:
         family: Its name (``gymagine list generators``).
         data: The data's name.
@@ -99,6 +103,7 @@ def generate(
     check_likelihood(generator, found)
     given = settings_for(generator, settings)
     device_named(given.device)  # before there is a folder
+    check_share(min(given.batch_size, len(found.train)))
     described = GenerationSettings(
         family=family,
         data=data,
@@ -108,9 +113,9 @@ def generate(
         hyperparameters=config_to_json(generator.config),
         fit=config_to_json(given),
     )
-    record = GenerationRecord.create(folder, described)
+    name = from_first_process(lambda: str(GenerationRecord.create(folder, described).folder))
     return _train(
-        record,
+        GenerationRecord(Path(name), described),
         generator,
         found,
         measuring=measuring,
@@ -177,6 +182,9 @@ def _train(
     console: bool,
 ) -> GenerationResult:
     settings = record.settings
+    if not is_first_process():
+        trained = _fitted(record, generator, data, None, checkpoint_interval, progress_bar=False)
+        return GenerationResult(record, generator, trained, None)
     resumed_at = updates_in(record.checkpoint) if record.checkpoint.exists() else None
     with (
         folder_lock(record.folder),
@@ -186,25 +194,9 @@ def _train(
             _record_hyperparameters(logger, record)
         watcher = GenerationWatcher(logger, data, seed=settings.seed)
         try:
-            trained = fit(
-                generator,
-                data,
-                seed=settings.seed,
-                watcher=watcher,
-                checkpoint=record.checkpoint,
-                checkpoint_interval=checkpoint_interval,
-                progress_bar=progress_bar,
-                **settings.fit,
+            trained = _fitted(
+                record, generator, data, watcher, checkpoint_interval, progress_bar=progress_bar
             )
-            if isinstance(generator, AbstractTwoStage):
-                generator.fit_second(
-                    data,
-                    seed=settings.seed,
-                    checkpoint=record.second_checkpoint,
-                    checkpoint_interval=checkpoint_interval,
-                    progress_bar=progress_bar,
-                    **settings.fit,
-                )
             generator.save(record.generator_file)
             results = _looked_at(record, generator, data, trained, watcher, logger, measuring)
         except KeyboardInterrupt:
@@ -215,6 +207,28 @@ def _train(
             raise
     record.set_status("finished", trained.num_updates)
     return GenerationResult(record, generator, trained, results)
+
+
+def _fitted(
+    record: GenerationRecord,
+    generator: AbstractFamily,
+    data: Dataset,
+    watcher: FitWatcher | None,
+    checkpoint_interval: int,
+    *,
+    progress_bar: bool,
+) -> FitResult:
+    """Train all stages; what came of the first."""
+    usual: dict[str, Any] = {
+        "seed": record.settings.seed,
+        "checkpoint_interval": checkpoint_interval,
+        "progress_bar": progress_bar,
+        **record.settings.fit,
+    }
+    trained = fit(generator, data, watcher=watcher, checkpoint=record.checkpoint, **usual)
+    if isinstance(generator, AbstractTwoStage):
+        generator.fit_second(data, checkpoint=record.second_checkpoint, **usual)
+    return trained
 
 
 def _looked_at(

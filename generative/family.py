@@ -41,6 +41,10 @@ class AbstractFamily(AbstractGenerator):
         fit_defaults: Settings of `fit` that suit the family better than the usual ones, where the
             user gives none.
         config: This generator's hyper-parameters.
+
+    Raises:
+        TypeError: A shape is no tuple of integers.
+        ValueError: A shape has no axis, or an axis without entries.
     """
 
     Config: ClassVar[type[Any]]
@@ -56,6 +60,12 @@ class AbstractFamily(AbstractGenerator):
         config: Any,
     ) -> None:
         super().__init__(event_shape, context_shape=context_shape, support=support)
+        for name, shape in (("event", self.event_shape), ("context", self.context_shape)):
+            if shape == ():
+                raise ValueError(
+                    f"expected {name}_shape with at least one axis, got (): use (1,) for single "
+                    "numbers"
+                )
         self.config = config
 
     def save(self, path: str | os.PathLike[str]) -> None:

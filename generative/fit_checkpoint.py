@@ -6,17 +6,25 @@ import dataclasses
 import json
 import math
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..storage import read_arrays, write_arrays
+from .data.dataset import Dataset, Events
 
 __all__ = [
     "FitCheckpoint",
     "FitProgress",
+    "data_in_words",
+    "events_in_words",
+    "preparation_in_words",
     "read_checkpoint",
     "updates_in",
     "write_checkpoint",
@@ -141,6 +149,74 @@ def updates_in(path: str | os.PathLike[str]) -> int:
         return int(header["progress"]["update"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"expected a checkpoint of fit, got {path}, which is damaged") from error
+
+
+def data_in_words(data: Dataset) -> dict[str, str]:
+    """All of data that training depends on; events to test on are not."""
+    return {
+        "data": events_in_words(data.train),
+        "held-out data": events_in_words(data.held_out),
+        "preparation of data": preparation_in_words(data.prepare),
+    }
+
+
+def events_in_words(events: Events | None) -> str:
+    """What tells events from others: how many, of which shape and dtype, and their checksum.
+
+    Example:
+        >>> import torch
+        >>> events_in_words(Events(torch.zeros(3, 2)))
+        '3 events of shape (2,) and torch.float32, checksum a3c1ca20'
+    """
+    if events is None:
+        return "none"
+    shape, context = tuple(events.x.shape[1:]), events.context
+    with_context = "" if context is None else f", contexts of shape {tuple(context.shape[1:])}"
+    return (
+        f"{len(events)} events of shape {shape} and {events.x.dtype}{with_context}, checksum "
+        f"{events.checksum:08x}"
+    )
+
+
+def preparation_in_words(prepare: object) -> str:
+    """What tells a preparation from others.
+
+    Dataclasses are told by their type and fields, functions and methods by their qualified name,
+    partial ones by their arguments too, all else by its type: what those hold may change while
+    they are used.
+
+    Example:
+        >>> preparation_in_words(partial(round, ndigits=2))
+        'round(ndigits=2)'
+    """
+    if prepare is None or isinstance(prepare, bool | int | float | str):
+        return repr(prepare)
+    if isinstance(prepare, tuple | list):
+        return f"({', '.join(map(preparation_in_words, prepare))})"
+    if isinstance(prepare, Tensor | np.ndarray):
+        numbers = prepare.detach().cpu() if isinstance(prepare, Tensor) else prepare
+        digest = zlib.crc32(np.ascontiguousarray(numbers).data)
+        return f"{type(prepare).__name__} {tuple(prepare.shape)} with checksum {digest:08x}"
+    if isinstance(prepare, partial):
+        given = [preparation_in_words(value) for value in prepare.args]
+        given += [f"{name}={preparation_in_words(v)}" for name, v in prepare.keywords.items()]
+        return f"{preparation_in_words(prepare.func)}({', '.join(given)})"
+    if dataclasses.is_dataclass(prepare) and not isinstance(prepare, type):
+        fields = [
+            f"{field.name}={preparation_in_words(getattr(prepare, field.name))}"
+            for field in dataclasses.fields(prepare)
+        ]
+        return f"{_name(type(prepare))}({', '.join(fields)})"
+    return _name(prepare if hasattr(prepare, "__qualname__") else type(prepare))
+
+
+def _name(named: Any) -> str:
+    module = getattr(named, "__module__", None)
+    return (
+        f"{module}.{named.__qualname__}"
+        if module not in (None, "builtins")
+        else str(named.__qualname__)
+    )
 
 
 def _compare(

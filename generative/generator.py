@@ -11,8 +11,8 @@ a policy, a planner ...) ask for a *capability*, which is a type:
 ====================  ==============================================================
 
 Families implement the underscored methods, which may trust their arguments: the public ones check
-shapes and the support, and spread the context over the samples, once for all families. A generator
-owns no training loop (`fit` has it) and changes nothing of itself in ``loss``.
+shapes, types and the support, and spread the context over the samples, once for all families. A
+generator owns no training loop (`fit` has it) and changes nothing of itself in ``loss``.
 
 Noise comes from ``rng``, a `torch.Generator` on the generator's device, or from PyTorch's own
 where it is None. Two calls with equal generators give equal results.
@@ -21,9 +21,12 @@ where it is None. Two calls with equal generators give equal results.
 from __future__ import annotations
 
 import math
+import operator
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +38,7 @@ __all__ = [
     "AbstractGenerator",
     "AbstractLatent",
     "AbstractMeanSampler",
+    "checked_shape",
 ]
 
 
@@ -54,6 +58,7 @@ class AbstractGenerator(nn.Module, ABC):
         support: Where events lie.
 
     Raises:
+        TypeError: A shape is no tuple of integers.
         ValueError: A shape has an axis without entries.
 
     Example:
@@ -82,9 +87,9 @@ class AbstractGenerator(nn.Module, ABC):
         support: constraints.Constraint = constraints.real,
     ) -> None:
         super().__init__()
-        self.event_shape = _shape(event_shape, "event_shape")
+        self.event_shape = checked_shape(event_shape, "event_shape")
         self.context_shape = (
-            None if context_shape is None else _shape(context_shape, "context_shape")
+            None if context_shape is None else checked_shape(context_shape, "context_shape")
         )
         self.support = support
 
@@ -114,7 +119,7 @@ class AbstractGenerator(nn.Module, ABC):
     @property
     def example(self) -> Tensor:
         """Some parameter or buffer, which tells device and dtype to make tensors of."""
-        for tensor in (*self.parameters(), *self.buffers()):
+        for tensor in chain(self.parameters(), self.buffers()):
             if tensor.is_floating_point():
                 return tensor
         return torch.zeros(0)
@@ -134,9 +139,9 @@ class AbstractGenerator(nn.Module, ABC):
             rng: Of whatever the loss draws.
 
         Raises:
-            ValueError: A shape does not fit, or a context is missing or too much.
+            ValueError: As `check_events`.
         """
-        self._check_shapes(x, context)
+        self.check_events(x, context)
         return self._loss(x, context, rng)
 
     def sample(
@@ -160,19 +165,15 @@ class AbstractGenerator(nn.Module, ABC):
             (num, *event) events or, with contexts, (num, B, *event).
 
         Raises:
-            ValueError: A shape does not fit, a context is missing or too much, or a number is out
-                of range.
+            TypeError: A number is none.
+            ValueError: A shape does not fit, a context is missing, too much or not finite, or a
+                number is out of range.
 
         Warns:
             UserWarning: The generator is in training mode, as one that is not trained yet is;
                 `fit` leaves evaluation mode, and so does loading.
         """
-        if self.training:
-            warnings.warn(
-                f"sampling from a {type(self).__name__} in training mode: it is not trained, or "
-                "fit is not done; eval() says that this is meant",
-                stacklevel=2,
-            )
+        self._warn_in_training_mode()
         return self._of_each_context(self._sample, num, context, temperature, rng)
 
     def _of_each_context(
@@ -184,10 +185,11 @@ class AbstractGenerator(nn.Module, ABC):
         rng: torch.Generator | None,
     ) -> Tensor:
         """(num, *event) or (num, B, *event): as `sample`, by a function like `_sample`."""
+        if isinstance(num, bool) or not isinstance(num, int):
+            raise TypeError(f"expected a whole number of samples, got {num!r}")
         if num < 1:
             raise ValueError(f"expected at least 1 sample, got {num}")
-        if not (temperature >= 0 and math.isfinite(temperature)):
-            raise ValueError(f"expected a temperature of at least 0, got {temperature}")
+        self._check_temperature(temperature)
         self._check_context(context, None)
         with torch.no_grad():
             if context is None:
@@ -206,24 +208,42 @@ class AbstractGenerator(nn.Module, ABC):
             context: (B, *context), if the generator takes one.
 
         Raises:
-            ValueError: A shape does not fit, or an event is outside the support; the message names
-                the first number that is.
+            TypeError: They are no tensors.
+            ValueError: There are no events, a shape or a dtype does not fit, a context is missing
+                or too much, a number is not finite, or an event is outside the support; the
+                message names the first number that is.
         """
         self._check_shapes(x, context)
-        if x.dtype.is_floating_point and not x.isfinite().all():
-            raise ValueError(f"expected finite numbers in {self._in_words()}, got NaN or infinity")
-        if not self.support.is_discrete and not x.dtype.is_floating_point:
-            raise ValueError(f"expected floating-point {self._in_words()}, got {x.dtype}")
+        if torch.compiler.is_compiling():  # a graph cannot depend on numbers
+            return
+        if not self.support.is_discrete:
+            if not x.isfinite().all():
+                raise ValueError(
+                    f"expected finite numbers in {self._in_words()}, got NaN or infinity"
+                )
+            if isinstance(self.support, type(constraints.real)):
+                return
         inside: Tensor = self.support.check(x)  # type: ignore[no-untyped-call]  # PyTorch has no types
         if not inside.all():
             place = tuple((~inside).nonzero()[0].tolist())
             raise ValueError(f"expected {self._in_words()}, got {x[place].item()} at {place}")
 
     def _check_shapes(self, x: Tensor, context: Tensor | None) -> None:
+        """What can be told without looking at the events' numbers."""
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected events as a torch.Tensor, got {type(x).__name__}")
         if tuple(x.shape[1:]) != self.event_shape:
             raise ValueError(
                 f"expected events of shape (B, {_text(self.event_shape)}), got {tuple(x.shape)}"
             )
+        if not len(x):
+            raise ValueError(f"expected at least one event, got shape {tuple(x.shape)}")
+        if not self.support.is_discrete:
+            if not x.dtype.is_floating_point:
+                raise ValueError(f"expected floating-point {self._in_words()}, got {x.dtype}")
+            dtype = self.example.dtype
+            if x.dtype != dtype:
+                raise ValueError(f"expected events of {dtype}, as parameters are, got {x.dtype}")
         self._check_context(context, len(x))
 
     def _check_context(self, context: Tensor | None, num: int | None) -> None:
@@ -238,9 +258,33 @@ class AbstractGenerator(nn.Module, ABC):
         expected = f"a context of shape ({rows}, {_text(self.context_shape)})"
         if context is None:
             raise ValueError(f"expected {expected}, got none")
+        if not isinstance(context, Tensor):
+            raise TypeError(f"expected {expected}, got a {type(context).__name__}")
         fits = context.dim() > 0 and tuple(context.shape[1:]) == self.context_shape
-        if not fits or num not in (None, len(context)):
+        if not fits or num not in (None, len(context)) or not len(context):
             raise ValueError(f"expected {expected}, got {tuple(context.shape)}")
+        dtype = self.example.dtype
+        if context.dtype != dtype:
+            raise ValueError(
+                f"expected contexts of {dtype}, as parameters are, got {context.dtype}"
+            )
+        if not torch.compiler.is_compiling() and not context.isfinite().all():
+            raise ValueError("expected finite contexts, got NaN or infinity among them")
+
+    def _check_temperature(self, temperature: float) -> None:
+        if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+            raise TypeError(f"expected a temperature as a number, got {temperature!r}")
+        if not (temperature >= 0 and math.isfinite(temperature)):
+            raise ValueError(f"expected a temperature of at least 0, got {temperature}")
+
+    def _warn_in_training_mode(self) -> None:
+        """For methods that draw, called by users."""
+        if self.training:
+            warnings.warn(
+                f"sampling from a {type(self).__name__} in training mode: it is not trained, or "
+                "fit is not done; eval() says that this is meant",
+                stacklevel=3,
+            )
 
     def _in_words(self) -> str:
         return f"events of {type(self).__name__} in its support, {self.support}"
@@ -265,9 +309,9 @@ class AbstractDensity(AbstractGenerator):
             context: (B, *context), if the generator takes one.
 
         Raises:
-            ValueError: A shape does not fit, or a context is missing or too much.
+            ValueError: As `check_events`.
         """
-        self._check_shapes(x, context)
+        self.check_events(x, context)
         return self._log_prob(x, context)
 
 
@@ -295,9 +339,9 @@ class AbstractBound(AbstractGenerator):
             rng: Of what the estimate draws.
 
         Raises:
-            ValueError: A shape does not fit, or a context is missing or too much.
+            ValueError: As `check_events`.
         """
-        self._check_shapes(x, context)
+        self.check_events(x, context)
         return self._log_prob_bound(x, context, rng)
 
 
@@ -336,8 +380,13 @@ class AbstractMeanSampler(AbstractGenerator):
             (num, *event) or, with contexts, (num, B, *event) expected events, in floating point.
 
         Raises:
+            TypeError: As `sample`.
             ValueError: As `sample`.
+
+        Warns:
+            UserWarning: As `sample`.
         """
+        self._warn_in_training_mode()
         return self._of_each_context(self._sample_means, num, context, temperature, rng)
 
 
@@ -369,12 +418,34 @@ class AbstractLatent(ABC):
         """(B, *event) the events that latents stand for; differentiable where events are real."""
 
 
-def _shape(given: Sequence[int], name: str) -> tuple[int, ...]:
-    if not isinstance(given, Sequence):
-        raise TypeError(f"expected {name} as a tuple of integers, got {given!r}")
-    shape = tuple(int(size) for size in given)
+def checked_shape(given: Sequence[int], name: str) -> tuple[int, ...]:
+    """A shape as a tuple, for those who build networks of it before they are generators.
+
+    Args:
+        given: By the user.
+        name: Of the argument, for the error.
+
+    Raises:
+        TypeError: It is no tuple of integers.
+        ValueError: An axis has no entries, or there are more than any machine can count.
+
+    Example:
+        >>> checked_shape([2, 3], "event_shape")
+        (2, 3)
+    """
+    message = f"expected {name} as a tuple of integers, got {given!r}"
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        raise TypeError(message)
+    if any(isinstance(size, bool) for size in given):
+        raise TypeError(message)
+    try:
+        shape = tuple(operator.index(size) for size in given)
+    except TypeError:
+        raise TypeError(message) from None
     if any(size < 1 for size in shape):
         raise ValueError(f"expected {name} with at least 1 entry on each axis, got {shape}")
+    if math.prod(shape) > sys.maxsize:
+        raise ValueError(f"expected {name} of at most {sys.maxsize} entries, got {shape}")
     return shape
 
 

@@ -1,13 +1,18 @@
 """Training by several processes that PyTorch's launcher started, each with a share of the events.
 
 ``torchrun --nproc-per-node 2 script.py`` starts them; the script joins them to a group
-(`torch.distributed.init_process_group`) before it calls `fit`. The mean gradient over the
-processes' equal shares is that over the whole batch.
+(`launched_group`, or `torch.distributed.init_process_group`) before it calls `fit`. The mean
+gradient over the processes' equal shares is that over the whole batch. What no gradient moves is
+moved by the whole batch in each process, with the same noise.
+
+``torchrun --nproc-per-node 2 -m gymagine generate FAMILY DATA`` needs no script.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,12 +24,47 @@ __all__ = [
     "average_gradients",
     "average_numbers",
     "check_share",
+    "from_first_process",
     "is_first_process",
+    "launched_group",
     "num_processes",
     "process_number",
     "share_of",
     "share_state",
 ]
+
+
+_LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what a launcher says
+
+
+@contextmanager
+def launched_group() -> Iterator[None]:
+    """Join the processes that PyTorch's launcher started, if it did, and leave them in the end.
+
+    On a machine with a CUDA device for each, processes take one each.
+    """
+    alone = not all(name in os.environ for name in _LAUNCHED) or os.environ["WORLD_SIZE"] == "1"
+    if alone or not dist.is_available() or dist.is_initialized():
+        yield
+        return
+    place, num_here = (int(os.environ.get(name, 0)) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    backend = "gloo"
+    if 0 < num_here <= torch.cuda.device_count() and dist.is_nccl_available():
+        torch.cuda.set_device(place)
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def from_first_process(make: Callable[[], str]) -> str:
+    """A text that the first process makes, and tells the others."""
+    found = [make() if is_first_process() else ""]
+    if num_processes() > 1:
+        dist.broadcast_object_list(found, src=0)
+    return found[0]
 
 
 def num_processes() -> int:

@@ -42,7 +42,7 @@ from .arithmetic import learning_arithmetic
 from .data.dataset import BatchOrder, Dataset, Events
 from .devices import device_named, seed_noise
 from .family import AbstractFamily
-from .fit_checkpoint import FitProgress, read_checkpoint, write_checkpoint
+from .fit_checkpoint import FitProgress, data_in_words, read_checkpoint, write_checkpoint
 from .fit_gradients import gradient_of
 from .fit_settings import FitSettings, check_run, settings_for
 from .generator import AbstractGenerator
@@ -52,6 +52,7 @@ from .parallel_training import (
     average_numbers,
     check_share,
     is_first_process,
+    num_processes,
     process_number,
     share_of,
     share_state,
@@ -66,7 +67,7 @@ from .trainable import (
 
 __all__ = ["FitResult", "FitWatcher", "fit"]
 
-_TRAINING, _EVALUATION, _INITIALISATION, _SETTLING = range(4)  # streams of noise
+_TRAINING, _EVALUATION, _INITIALISATION, _SETTLING, _ADJUSTMENT = range(5)  # streams of noise
 _EVALUATED_TOGETHER, _CHECKED_TOGETHER, _SETTLED_TOGETHER = 500, 10_000, 1_000
 
 
@@ -133,7 +134,7 @@ def fit(
             (`AbstractGame`) or without held-out events; events are outside the generator's support
             or of another shape, or contexts of another dtype than its parameters;
             the loss is not finite, so that training cannot go on; or the checkpoint is damaged, or
-            of other settings.
+            of other settings or data, held-out ones and their preparation included.
 
     Example:
         >>> class Centre(AbstractGenerator):
@@ -236,7 +237,7 @@ class _Training:
             "generator": type(self.generator).__name__,
             "settings": config_to_json(self._settings),
             "seed": self._seed,
-            "data": self._data.train.checksum,
+            **data_in_words(self._data),
         }
         if isinstance(self.generator, AbstractFamily):
             made_with["hyperparameters"] = config_to_json(self.generator.config)
@@ -259,7 +260,7 @@ class _Training:
         self.generator.train()
         if progress.update == 0 and isinstance(self.generator, AbstractInitialised):
             self._seed_noise(_INITIALISATION, 0)
-            self.generator.initialise(*self._batch(0))
+            self.generator.initialise(*self._whole_batch(0))
             share_state(self.generator)
         bar = tqdm(
             total=settings.num_updates,
@@ -300,6 +301,9 @@ class _Training:
                 self._sums[i] += loss / phase.updates
                 progress.batch += 1
         if isinstance(self.generator, AbstractAdjusted):
+            if num_processes() > 1:  # whose numbers would go apart
+                self._seed_noise(_ADJUSTMENT, progress.batch - 1)
+                x, context = self._whole_batch(progress.batch - 1)
             self.generator.adjust(x, context, None)
         if self._average is not None:
             self._average.update_parameters(self.generator)
@@ -320,16 +324,21 @@ class _Training:
         optimiser.step()
 
     def _batch(self, number: int) -> tuple[Tensor, Tensor | None]:
-        """(B, *event) prepared events and their contexts, on the device."""
+        """(B, *event) prepared events and their contexts, on the device: this process's share."""
         indices = torch.from_numpy(share_of(self._order.indices(number)))
         return self._prepared(self._data.train.take(indices))
+
+    def _whole_batch(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """As `_batch`, of all processes together."""
+        return self._prepared(self._data.train.take(torch.from_numpy(self._order.indices(number))))
 
     def _prepared(self, events: Events) -> tuple[Tensor, Tensor | None]:
         context = None if events.context is None else events.context.to(self.device)
         return self._data.prepared(events.x.to(self.device)), context
 
     def _seed_noise(self, stream: int, number: int) -> None:
-        entropy = [self._seed, stream, number, process_number()]
+        # evaluations decide when to stop, which processes must do together
+        entropy = [self._seed, stream, number, process_number() if stream == _TRAINING else 0]
         seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
         seed_noise(self.device, seed)
 
@@ -454,7 +463,6 @@ class _Training:
                 some = part.take(slice(start, start + _CHECKED_TOGETHER))
                 x = self._data.prepared(some.x.to(self.device))
                 self.generator.check_events(x, some.context)
-                _check_context(some.context, self.generator.example.dtype)
 
 
 def _check_types(generator: object, data: object) -> None:
@@ -462,15 +470,6 @@ def _check_types(generator: object, data: object) -> None:
         raise TypeError(f"expected an AbstractGenerator to fit, got {type(generator).__name__}")
     if not isinstance(data, Dataset | Tensor):
         raise TypeError(f"expected a Dataset or a Tensor to fit to, got {type(data).__name__}")
-
-
-def _check_context(context: Tensor | None, dtype: torch.dtype) -> None:
-    if context is None:
-        return
-    if context.dtype != dtype:
-        raise ValueError(f"expected contexts of {dtype}, as parameters are, got {context.dtype}")
-    if not context.isfinite().all():
-        raise ValueError("expected finite contexts, got NaN or infinity among them")
 
 
 def _laid_out_as(parameter: nn.Parameter, gradient: Tensor | None) -> Tensor | None:
@@ -488,7 +487,8 @@ def _phases_of(generator: AbstractGenerator) -> Sequence[Phase]:
     if isinstance(generator, AbstractPhased):
         return generator.phases()
     parameters = [parameter for parameter in generator.parameters() if parameter.requires_grad]
-    return [Phase("loss", lambda x, c, rng: generator.loss(x, c, rng=rng), parameters)]
+    # all events were looked at before: ``loss`` would do it again in every update
+    return [Phase("loss", generator._loss, parameters)]
 
 
 @contextmanager

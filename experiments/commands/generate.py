@@ -88,39 +88,43 @@ def run(arguments: Sequence[str]) -> int:
 
 def _generate(family: str, arguments: Sequence[str]) -> int:
     options: Any = parse(_options_of(family), f"generate {family}", arguments)
+    from ...generative.parallel_training import launched_group
     from ..generation import generate
     from ..generation_results import Measuring
 
-    result = generate(
-        family,
-        options.data,
-        seed=options.seed,
-        form=options.form,
-        conditional=options.classes,
-        hyperparameters=changed_fields(options.hyperparameters),
-        folder=options.folder,
-        measuring=Measuring() if options.measure else None,
-        checkpoint_interval=options.checkpoint_every,
-        progress_bar=options.progress_bar,
-        console=options.console,
-        **changed_fields(options.training),
-    )
-    return _tell(result)
+    with launched_group():
+        result = generate(
+            family,
+            options.data,
+            seed=options.seed,
+            form=options.form,
+            conditional=options.classes,
+            hyperparameters=changed_fields(options.hyperparameters),
+            folder=options.folder,
+            measuring=Measuring() if options.measure else None,
+            checkpoint_interval=options.checkpoint_every,
+            progress_bar=options.progress_bar,
+            console=options.console,
+            **changed_fields(options.training),
+        )
+        return _tell(result)
 
 
 def _resume(options: ResumeOptions) -> int:
+    from ...generative.parallel_training import launched_group
     from ..generation import resume_generation
     from ..generation_records import GenerationRecord
     from ..generation_results import Measuring
 
-    result = resume_generation(
-        GenerationRecord.open(options.resume),
-        measuring=Measuring() if options.measure else None,
-        checkpoint_interval=options.checkpoint_every,
-        progress_bar=options.progress_bar,
-        console=options.console,
-    )
-    return _tell(result)
+    with launched_group():
+        result = resume_generation(
+            GenerationRecord.open(options.resume),
+            measuring=Measuring() if options.measure else None,
+            checkpoint_interval=options.checkpoint_every,
+            progress_bar=options.progress_bar,
+            console=options.console,
+        )
+        return _tell(result)
 
 
 def _options_of(family: str) -> type[Any]:
@@ -142,6 +146,11 @@ def _options_of(family: str) -> type[Any]:
 
 
 def _tell(result: GenerationResult) -> int:
+    """Print what came of it, once where several processes trained together."""
+    from ...generative.parallel_training import is_first_process
+
+    if not is_first_process():
+        return 0
     settings, trained = result.record.settings, result.fit
     losses = ", ".join(f"{name} {value:.6g}" for name, value in trained.losses.items())
     held_out = "" if trained.held_out_loss is None else f", held out {trained.held_out_loss:.6g}"

@@ -32,6 +32,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...configuration import build_config, check_fields
+from ..generator import checked_shape
 from ..networks.batch_norm import settle_batch_norms
 from ..networks.strided_conv import StridedDown, StridedUp
 from ..trainable import AbstractSettled
@@ -116,10 +117,13 @@ class DCGAN(AbstractAdversarial, AbstractSettled):
         **hyperparameters: Any,
     ) -> None:
         config: DCGANConfig = build_config(DCGANConfig, hyperparameters, type(self).__name__)
+        event_shape = checked_shape(event_shape, "event_shape")
+        if context_shape is not None:
+            context_shape = checked_shape(context_shape, "context_shape")
         if len(event_shape) != 3:
             raise ValueError(
                 "expected pictures of shape (channels, height, width) for DCGAN, got events of "
-                f"shape {tuple(event_shape)}: GAN and WGANGP take others"
+                f"shape {event_shape}: GAN and WGANGP take others"
             )
         super().__init__(
             event_shape,

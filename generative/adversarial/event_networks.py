@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from ...configuration import check_fields
+from ..generator import checked_shape
 from ..networks.coders import CoderSettings, Decoder, Encoder, NetworkName
 from ..networks.mlp import Activation
 from .adversary import interval
@@ -153,7 +154,15 @@ def players(
     context_shape: Sequence[int] | None,
     config: AbstractNetworksConfig,
 ) -> dict[str, Any]:
-    """Both networks, and what else `AbstractAdversarial` is made of."""
+    """Both networks, and what else `AbstractAdversarial` is made of.
+
+    Raises:
+        TypeError: A shape is no tuple of integers.
+        ValueError: An axis has no entries, or convolutions are asked for what is no picture.
+    """
+    event_shape = checked_shape(event_shape, "event_shape")
+    if context_shape is not None:
+        context_shape = checked_shape(context_shape, "context_shape")
     return {
         "context_shape": context_shape,
         "support": interval(-1, 1) if config.has_tanh(event_shape) else constraints.real,

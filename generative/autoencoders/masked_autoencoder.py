@@ -220,11 +220,16 @@ class MaskedAutoencoder(AbstractFamily, AbstractBound):
             rng: Of the order and the entries.
 
         Raises:
-            ValueError: A shape does not fit, or the temperature is out of range.
+            TypeError: What is known is marked by other than bools.
+            ValueError: A shape or a dtype does not fit, a known entry is outside the support, or
+                the temperature is out of range.
+
+        Warns:
+            UserWarning: As ``sample``.
         """
+        self._warn_in_training_mode()
+        self._check_temperature(temperature)
         spread = self._spread(known, x, context)
-        if not (temperature >= 0 and math.isfinite(temperature)):
-            raise ValueError(f"expected a temperature of at least 0, got {temperature}")
         with torch.no_grad():
             return self._filled(x, spread, context, temperature, rng)
 
@@ -270,8 +275,13 @@ class MaskedAutoencoder(AbstractFamily, AbstractBound):
     def _spread(self, known: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
         """(B, *event) which entries are known."""
         self._check_shapes(x, context)
+        if not isinstance(known, Tensor) or known.dtype != torch.bool:
+            found = known.dtype if isinstance(known, Tensor) else type(known).__name__
+            raise TypeError(f"expected known entries marked by torch.bool, got {found}")
         if known.shape not in (x.shape, x.shape[1:]):
             raise ValueError(
                 f"expected which entries of {tuple(x.shape)} are known, got {tuple(known.shape)}"
             )
-        return known.expand(x.shape)
+        spread = known.expand(x.shape)
+        self.check_events(x.masked_fill(~spread, 0), context)
+        return spread

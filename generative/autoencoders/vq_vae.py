@@ -175,7 +175,7 @@ class VQVAE(
         rng: torch.Generator | None = None,
     ) -> Int64[Tensor, "batch ..."]:
         """(B, *latent) codes; nothing is drawn."""
-        self._check_shapes(x, context)
+        self.check_events(x, context)  # NaN would become a code like any other
         z = self._vectors(x, context)
         codes: Tensor = self.codebook(z.flatten(0, 1))
         return codes.view(len(x), *self.latent_shape)

@@ -159,11 +159,19 @@ class AbstractAutoregressive(AbstractFamily, AbstractDensity):
             (B, *event) events.
 
         Raises:
-            ValueError: A shape does not fit, a known entry is outside the support, or the
-                temperature is out of range.
+            TypeError: What is known is marked by other than bools.
+            ValueError: A shape or a dtype does not fit, a known entry is outside the support, or
+                the temperature is out of range.
+
+        Warns:
+            UserWarning: As ``sample``.
         """
-        if not (temperature >= 0 and math.isfinite(temperature)):
-            raise ValueError(f"expected a temperature of at least 0, got {temperature}")
+        self._warn_in_training_mode()
+        self._check_temperature(temperature)
+        if not isinstance(known, Tensor) or known.dtype != torch.bool:
+            found = known.dtype if isinstance(known, Tensor) else type(known).__name__
+            raise TypeError(f"expected known entries marked by torch.bool, got {found}")
+        self._check_shapes(x, context)
         if known.shape not in (x.shape, x.shape[1:]):
             raise ValueError(
                 f"expected which entries of {tuple(x.shape)} are known, got {tuple(known.shape)}"

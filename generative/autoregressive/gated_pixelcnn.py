@@ -136,9 +136,9 @@ class GatedPixelCNN(AbstractAutoregressive):
         **hyperparameters: object,
     ) -> None:
         config = build_config(GatedPixelCNNConfig, hyperparameters, type(self).__name__)
-        if len(event_shape) != 3:
-            raise ValueError(f"expected pictures of shape (C, H, W), got {tuple(event_shape)}")
         super().__init__(event_shape, context_shape=context_shape, config=config)
+        if len(self.event_shape) != 3:
+            raise ValueError(f"expected pictures of shape (C, H, W), got {self.event_shape}")
         conditional = self.conditional
         channels = self.event_shape[0]
         least = min(config.num_features, config.num_head_features)

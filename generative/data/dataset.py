@@ -26,6 +26,7 @@ class Events:
         context: (N, *context) of floats, or None.
 
     Raises:
+        TypeError: They are no tensors.
         ValueError: There are none, or not as many contexts.
     """
 
@@ -33,6 +34,9 @@ class Events:
     context: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name, part in (("events", self.x), ("contexts", self.context)):
+            if not isinstance(part, Tensor) and (part is not None or name == "events"):
+                raise TypeError(f"expected {name} as a torch.Tensor, got {type(part).__name__}")
         if self.x.dim() == 0 or not len(self.x):
             raise ValueError(f"expected at least one event, got shape {tuple(self.x.shape)}")
         if self.context is not None and self.context.shape[:1] != self.x.shape[:1]:

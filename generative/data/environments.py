@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ..generator import checked_shape
+
 __all__ = ["Environment", "Predictor", "Transitions", "frames", "transitions"]
 
 Environment: TypeAlias = "str | gymnasium.Env[Any, Any]"
@@ -143,12 +145,14 @@ def frames(
 
     Raises:
         TypeError: As `transitions`.
-        ValueError: As `transitions`; or the environment renders no pictures.
+        ValueError: As `transitions`; or the environment renders no pictures, or a size is none.
 
     Example:
         >>> frames("CartPole-v1", 5, size=(40, 60)).shape
         torch.Size([5, 3, 40, 60])
     """
+    if size is not None and len(checked_shape(size, "size")) != 2:
+        raise ValueError(f"expected a size of height and width, got {size}")
     with _opened(env, num, render_mode="rgb_array") as own:
         if own.render_mode != "rgb_array":
             raise ValueError(
@@ -210,6 +214,8 @@ class _Walk:
 @contextmanager
 def _opened(env: Environment, num: int, **options: Any) -> Iterator[gymnasium.Env[Any, Any]]:
     """The environment; one that is made here is closed at the end."""
+    if isinstance(num, bool) or not isinstance(num, int):
+        raise TypeError(f"expected a whole number of steps, got {num!r}")
     if num < 1:
         raise ValueError(f"expected at least 1 step, got {num}")
     if isinstance(env, str):

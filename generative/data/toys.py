@@ -81,7 +81,7 @@ def eight_gaussians(
         >>> eight_gaussians(3, 0, deviation=1e-6).norm(dim=1)
         tensor([2.0000, 2.0000, 2.0000])
     """
-    rng = generator_of(rng)
+    rng = _checked(num, rng, deviation)
     which = torch.randint(8, (num,), generator=rng)
     return eight_gaussians_centres(radius)[which] + deviation * torch.randn(num, 2, generator=rng)
 
@@ -110,7 +110,7 @@ def two_moons(num: int, rng: Noise, *, deviation: float = 0.1) -> Points:
     Returns:
         (N, 2) points.
     """
-    rng = generator_of(rng)
+    rng = _checked(num, rng, deviation)
     place, side = torch.rand(num, generator=rng), torch.randint(2, (num,), generator=rng)
     return _moons(place, 1 - 2 * side) + deviation * torch.randn(num, 2, generator=rng)
 
@@ -133,7 +133,7 @@ def two_spirals(num: int, rng: Noise, *, deviation: float = 0.1) -> Points:
     Returns:
         (N, 2) points.
     """
-    rng = generator_of(rng)
+    rng = _checked(num, rng, deviation)
     place, side = torch.rand(num, generator=rng), torch.randint(2, (num,), generator=rng)
     # the root spreads points along the arm: its length grows with the distance from the centre
     points = _spiral(place.sqrt()) * (1 - 2 * side).unsqueeze(1)
@@ -171,7 +171,7 @@ def checkerboard(num: int, rng: Noise) -> Points:
     Returns:
         (N, 2) points.
     """
-    rng = generator_of(rng)
+    rng = _checked(num, rng)
     column, pair = (torch.randint(high, (num,), generator=rng) for high in (4, 2))
     corner = torch.stack([column, 2 * pair + column % 2], dim=1) - 2
     return corner + torch.rand(num, 2, generator=rng)
@@ -194,7 +194,7 @@ def pinwheel(num: int, rng: Noise) -> Points:
     Returns:
         (N, 2) points.
     """
-    rng = generator_of(rng)
+    rng = _checked(num, rng)
     blade = torch.randint(_NUM_BLADES, (num,), generator=rng)
     spread = torch.tensor([_BLADE_LENGTH, _BLADE_WIDTH])
     straight = torch.randn(num, 2, generator=rng) * spread + torch.tensor([1.0, 0.0])
@@ -221,6 +221,17 @@ def pinwheel_log_prob(x: Points) -> Numbers:
 def generator_of(rng: Noise) -> torch.Generator:
     """The generator of noise that is given, or a new one of the seed."""
     return rng if isinstance(rng, torch.Generator) else torch.Generator().manual_seed(rng)
+
+
+def _checked(num: int, rng: Noise, deviation: float = 0.0) -> torch.Generator:
+    """The generator of noise, once the other arguments are looked at."""
+    if isinstance(num, bool) or not isinstance(num, int):
+        raise TypeError(f"expected a whole number of points, got {num!r}")
+    if num < 1:
+        raise ValueError(f"expected at least 1 point, got {num}")
+    if not 0 <= deviation < math.inf:
+        raise ValueError(f"expected a deviation of at least 0, got {deviation}")
+    return generator_of(rng)
 
 
 def _on_circle(radius: float, angles: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Diffusion: generators that learn to take noise away."""
+"""Diffusion: generators that learn to take noise away from events, step by step."""

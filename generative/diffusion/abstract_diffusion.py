@@ -1,7 +1,9 @@
-"""What diffusion families have in common: a network that is asked, and wishes beside the context.
+"""What diffusion families have in common: settings, a denoising network, and wishes of users.
 
-A family says how events are drawn, given `Wishes`; this gives it ways to state them: entries that
-are known, and a function that is to be high.
+A family implements its loss and how events are drawn. `AbstractDiffusion` makes its network,
+leaves contexts out in training, and lets users wish for more than a context says: entries that are
+as given (``complete``) and a function that is high (``sample_tilted``). The family is told of both
+as `Wishes`.
 """
 
 from __future__ import annotations
@@ -18,39 +20,41 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from ...configuration import build_config
+from ...configuration import Ranges, build_config, check_fields
 from ..family import AbstractFamily
-from .ddim import guided
 from .denoising_network import NETWORK_CHOICES, NETWORK_RANGES, DenoisingNetwork, NetworkSettings
-from .tilting import LogWeight, tilted
+from .gaussian_diffusion import normal_like
+from .guidance import predictor
+from .tilting import LogWeight
+from .wishes import Wishes
 
-__all__ = [
-    "DIFFUSION_CHOICES",
-    "DIFFUSION_RANGES",
-    "AbstractDiffusion",
-    "DiffusionSettings",
-    "Wishes",
-    "normal_like",
-]
+__all__ = ["DIFFUSION_RANGES", "AbstractDiffusion", "ClippedSettings", "DiffusionSettings"]
 
 DIFFUSION_RANGES = NETWORK_RANGES | {
     "drop_context": (0.0, 1.0, True),
     "guidance": (-1.0, math.inf, True),
+    "clip": (0.0, math.inf, False),
 }
-DIFFUSION_CHOICES = NETWORK_CHOICES
 
 
 @dataclass(frozen=True)
 class DiffusionSettings(NetworkSettings):
-    """What every diffusion family can be told."""
+    """Hyper-parameters of every diffusion family.
+
+    Families add their own, and list in ``_ranges`` and ``_choices`` what all of them may be.
+    """
+
+    _ranges: ClassVar[Ranges] = DIFFUSION_RANGES
+    _choices: ClassVar[Mapping[str, tuple[str, ...]]] = NETWORK_CHOICES
 
     drop_context: float = 0.1
     """Probability that training leaves a context out."""
     guidance: float = 0.0
-    """w of classifier-free guidance in sampling: (1 + w) conditional less w unconditional, which
-    needs a network that was trained without contexts too (``drop_context``)."""
+    """w of classifier-free guidance in sampling (see `guidance`): 0 is none. It needs a network
+    that was trained without contexts too (``drop_context``)."""
 
-    def _check_guidance(self) -> None:
+    def __post_init__(self) -> None:
+        check_fields(self, self._ranges, self._choices)
         if self.guidance != 0 and self.drop_context == 0:
             raise ValueError(
                 f"expected drop_context above 0 for guidance of {self.guidance}, which asks what "
@@ -59,72 +63,25 @@ class DiffusionSettings(NetworkSettings):
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What is wanted of events that are drawn, beside their context.
+class ClippedSettings(DiffusionSettings):
+    """Settings of families whose networks may predict noise.
 
-    Attributes:
-        x: (B, *event) with what is known; None for nothing.
-        known: (B, *event) which entries are.
-        log_weight: A function that is to be high (see `tilting`); None for none.
-        through_network: Whether its derivative is taken through the network.
-        rounds: How often each step is taken, for the sake of what is known.
+    Where there is hardly anything but noise, data are what remains when the predicted noise is
+    taken away, many times enlarged: a small error of the network puts them far from all data, and
+    sampling never finds back. Data of a known range need not go there.
     """
 
-    x: Tensor | None = None
-    known: Tensor | None = None
-    log_weight: LogWeight | None = None
-    through_network: bool = False
-    rounds: int = 1
+    clip: float | None = None
+    """The data that the network implies are kept between minus this and this, in sampling and in
+    the likelihood of what is sampled; None leaves them alone. Training does not clip."""
 
-    def expected(
-        self,
-        denoise: Callable[[Tensor], Tensor],
-        x: Tensor,
-        *,
-        alpha: float,
-        sigma: float,
-        deviation: float = 1.0,
-    ) -> Tensor:
-        """(B, *event) the data expected behind noisy events, tilted if that is wished."""
-        if self.log_weight is None:
-            return denoise(x)
-        return tilted(
-            denoise,
-            x,
-            self.log_weight,
-            alpha=alpha,
-            sigma=sigma,
-            deviation=deviation,
-            through_network=self.through_network,
-        )
-
-    def seen_by(
-        self, into: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]
-    ) -> Wishes:
-        """The same wishes of events in other units.
-
-        Args:
-            into: To these units.
-            back: From them.
-        """
-        x, weigh = self.x, self.log_weight
-        return Wishes(
-            None if x is None else into(x),
-            self.known,
-            None if weigh is None else lambda y: weigh(back(y)),
-            self.through_network,
-            self.rounds,
-        )
-
-    def fulfilled(self, x: Tensor) -> Tensor:
-        """(B, *event) finished events with the known entries as given."""
-        if self.x is None or self.known is None:
-            return x
-        return torch.where(self.known, self.x, x)
+    def clipped(self, x_0: Tensor) -> Tensor:
+        """(B, *event) data that are implied, within the range."""
+        return x_0 if self.clip is None else x_0.clamp(-self.clip, self.clip)
 
 
 class AbstractDiffusion(AbstractFamily):
-    """A family with a denoising network, of real events.
+    """A diffusion family of real events.
 
     Args:
         event_shape: (D,) of vectors, (C, L) of sequences or (C, H, W) of pictures.
@@ -132,7 +89,7 @@ class AbstractDiffusion(AbstractFamily):
         hyperparameters: Fields of ``Config``.
 
     Attributes:
-        network: Which is asked.
+        network: The denoising network.
 
     Raises:
         TypeError: A hyper-parameter is unknown.
@@ -174,7 +131,7 @@ class AbstractDiffusion(AbstractFamily):
         rng: torch.Generator | None,
         wishes: Wishes,
     ) -> Tensor:
-        """(num, *event) samples, one for each of the (num, *context) contexts."""
+        """(num, *event) samples, one for each of the (num, *context) contexts; no gradient."""
 
     def sample_tilted(
         self,
@@ -203,7 +160,11 @@ class AbstractDiffusion(AbstractFamily):
         Raises:
             ValueError: As for `sample`, or the function's values have another shape or do not
                 depend on events, or its derivative is not finite.
+
+        Warns:
+            UserWarning: As `sample`.
         """
+        self._warn_in_training_mode()
         wishes = Wishes(log_weight=log_weight, through_network=through_network)
         draw = partial(self._drawn, wishes=wishes)
         return self._of_each_context(draw, num, context, temperature, rng)
@@ -222,35 +183,37 @@ class AbstractDiffusion(AbstractFamily):
     ) -> Tensor:
         """(B, *event) events with the known entries as given and the others drawn, to fit them.
 
-        They fit about. Of two entries of normal data that correlate by 0.95, an exact network and
-        the usual samplers draw the unknown one around 0.91 to 0.98 times its conditional mean with
-        5 rounds, 0.95 to 0.99 times with 10, and 0.5 to 0.8 times with 1. Rounds of few ancestral
-        steps make draws too narrow instead, for each step errs in that direction.
+        The fit is approximate, and better with more rounds (see `known_entries`). Where two
+        entries of normal data correlate by 0.95, an exact network and the usual samplers draw the
+        unknown one around 0.5 to 0.8 times its conditional mean with 1 round, 0.91 to 0.98 times
+        with 5, and 0.95 to 0.99 times with 10. But rounds also repeat the error of a step, and if
+        ancestral steps are few, each of them leaves draws too narrow.
 
         Args:
             x: (B, *event) with what is known, in the generator's dtype; the rest may be NaN.
-            known: (B, *event) of bools, which entries are: all or none too, if one likes.
+            known: (B, *event) of bools, which entries are; it may be all of them, or none.
             context: (B, *context), if the generator takes one.
             log_weight: A function that is to be high too, from (B, *event) to (B,).
             through_network: Whether its derivative is taken through the network (see `tilting`).
-            rounds: How often each step is taken (see `ddim`): the time that it takes goes with it.
+            rounds: How often each step is taken, which multiplies the time.
             temperature: As in `sample`.
             rng: Of the draws.
 
         Raises:
-            TypeError: What is known is marked by other than bools, or of another dtype.
-            ValueError: A shape does not fit, a context is missing or too much, an entry that is
-                known is not finite, or as for `sample_tilted`.
+            TypeError: What is known is marked by other than bools, or as for `sample`.
+            ValueError: A shape or the dtype does not fit, a context is missing or too much, an
+                entry that is known is not finite, or as for `sample_tilted`.
+
+        Warns:
+            UserWarning: As `sample`.
         """
+        self._warn_in_training_mode()
         self._check_shapes(x, context)
-        if not (temperature >= 0 and math.isfinite(temperature)):
-            raise ValueError(f"expected a temperature of at least 0, got {temperature}")
+        self._check_temperature(temperature)
         if known.shape != x.shape:
             raise ValueError(f"expected known entries {tuple(x.shape)}, got {tuple(known.shape)}")
         if known.dtype != torch.bool:
             raise TypeError(f"expected known entries marked by torch.bool, got {known.dtype}")
-        if x.dtype != self.example.dtype:
-            raise TypeError(f"expected events of {self.example.dtype}, got {x.dtype}")
         if not x[known].isfinite().all():
             raise ValueError("expected finite numbers where they are known, got NaN or infinity")
         if rounds < 1:
@@ -262,7 +225,7 @@ class AbstractDiffusion(AbstractFamily):
     # ---- what families use ----------------------------------------------------------------------
 
     def _check_question(self, x: Tensor, context: Tensor | None) -> None:
-        """What `denoised` is asked: a context may be left out."""
+        """Check what ``denoised`` is given, from which a context may be left out."""
         if tuple(x.shape[1:]) != self.event_shape or context is not None:
             self._check_shapes(x, context)
 
@@ -275,6 +238,10 @@ class AbstractDiffusion(AbstractFamily):
     ) -> Tensor:
         return self._drawn(num, context, temperature, rng, Wishes())
 
+    def _pure_noise(self, num: int, rng: torch.Generator | None) -> Tensor:
+        """(num, *event) standard normal noise, which samples start from."""
+        return normal_like(self.example.new_empty(num, *self.event_shape), rng)
+
     def _present(self, context: Tensor | None, rng: torch.Generator | None) -> Tensor | None:
         """(B,) whose context counts in training."""
         if context is None:
@@ -286,38 +253,5 @@ class AbstractDiffusion(AbstractFamily):
     def _predictor(
         self, times: Sequence[float], context: Tensor | None, guidance: float
     ) -> Callable[[Tensor, float], Tensor]:
-        """What the network predicts of (B, *event) at a time, with classifier-free guidance.
-
-        Predictions of data, noise and velocity are affine in each other, so that guidance is the
-        same in all.
-
-        Args:
-            times: At which it will be asked, so that what does not depend on events is made once.
-            context: (B, *context), or None.
-            guidance: w.
-        """
-        network, like = self.network, self.example
-        rows: dict[float, Tensor] = {}
-        if times and (context is None or guidance != 0):
-            table = network.told(torch.tensor(times, dtype=like.dtype, device=like.device))
-            rows = dict(zip(times, torch.split(table, 1), strict=True))
-
-        def told(time: float, of: Tensor | None) -> Tensor:
-            return network.told(like.new_full((1,), time), of)
-
-        def alone(x: Tensor, time: float) -> Tensor:
-            row = rows.get(time)
-            return network.denoise(x, told(time, None) if row is None else row)
-
-        def predict(x: Tensor, time: float) -> Tensor:
-            if context is None or guidance == -1:
-                return alone(x, time)
-            own = network.denoise(x, told(time, context))
-            return own if guidance == 0 else guided(own, alone(x, time), guidance)
-
-        return predict
-
-
-def normal_like(like: Tensor, rng: torch.Generator | None) -> Tensor:
-    """Standard normal noise of a tensor's shape."""
-    return torch.randn(like.shape, generator=rng, dtype=like.dtype, device=like.device)
+        """What the network predicts of (B, *event) at a time, guided: see `guidance.predictor`."""
+        return predictor(self.network, times, context, guidance, self.example)

@@ -13,17 +13,14 @@ with standard normal z. :math:`\eta = 1` is ancestral sampling, the posterior of
 `gaussian_diffusion` with :math:`\hat x_0` for :math:`x_0`; :math:`\eta = 0` draws nothing, so that
 the same noise always gives the same data.
 
-Entries that are *known* are put in their place after every step, with as much noise as belongs to
-its time. The others have then been drawn without looking at them, and one step is too little to
-agree: with the known ones they are off by half a correlation. *Rounds* go back to t and take the
-step again, and what is drawn tends to what it should be given what is known.
+A *change* is anything else that is done to :math:`x_s` after the step, and *rounds* go back to t
+and take the step again: both are for the sake of `known_entries`.
 
 References:
     J. Song, C. Meng, S. Ermon (2021), Denoising diffusion implicit models, arXiv:2010.02502,
         equations 12 and 16.
     A. Lugmayr et al. (2022), RePaint: inpainting using denoising diffusion probabilistic models,
-        arXiv:2201.09865, equation 8 (known entries), algorithm 1 (rounds, its U).
-    J. Ho, T. Salimans (2022), Classifier-free diffusion guidance, arXiv:2207.12598, equation 6.
+        arXiv:2201.09865, algorithm 1 (rounds).
 """
 
 from __future__ import annotations
@@ -32,12 +29,12 @@ import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from .gaussian_diffusion import diffused
+from .gaussian_diffusion import diffused, normal_like
 
-__all__ = ["Change", "Denoiser", "ddim", "guided", "keeping", "visited_times"]
+__all__ = ["Change", "Denoiser", "ddim", "diffused_at", "visited_times"]
 
 Denoiser = Callable[[Tensor, int], Tensor]
 """From (B, *event) x_t and t to the x_0 that is expected."""
@@ -57,13 +54,14 @@ def ddim(
     rounds: int = 1,
     rng: torch.Generator | None = None,
 ) -> Float[Tensor, "batch ..."]:
-    """(B, *event) x_0 from x_T.
+    """(B, *event) x_0 from x at the first time.
 
     Args:
         denoise: The denoiser.
-        x: (B, *event) x at the first of the times.
-        alpha_bars: (T + 1,) as `gaussian_diffusion.alpha_bars` gives them.
-        times: T = t_0 > t_1 > ... > 0 at which to ask the denoiser; 0 follows the last.
+        x: (B, *event) noisy events.
+        alpha_bars: (T + 1,) as `gaussian_diffusion.alpha_bars` gives them. Where the first of them
+            is below 1, what is returned has that much noise left.
+        times: At which to ask the denoiser, falling; 0 follows the last.
         eta: How much noise is drawn anew, from 0 to 1.
         temperature: That noise is multiplied by it.
         change: What else to do to every x_s on the way.
@@ -100,42 +98,18 @@ def visited_times(num_steps: int, num_visited: int) -> list[int]:
     return [round(num_steps * (num - i) / num) for i in range(num)]
 
 
-def guided(
-    conditional: Float[Tensor, "batch ..."],
-    unconditional: Float[Tensor, "batch ..."],
-    weight: float,
-) -> Float[Tensor, "batch ..."]:
-    """Classifier-free guidance: (1 + w) times the conditional prediction, less w times the other.
-
-    The convention is Ho & Salimans's: w = 0 is conditional, w = -1 unconditional. Others call
-    1 + w the weight.
-    """
-    return (1 + weight) * conditional - weight * unconditional
-
-
-def keeping(
-    x_0: Float[Tensor, "batch ..."],
-    known: Bool[Tensor, "batch ..."],
-    alpha_bars: Float[Tensor, " times"],
-    *,
-    rng: torch.Generator | None = None,
-) -> Change:
-    """A change that puts known entries in their place, with as much noise as belongs to the time.
+def diffused_at(alpha_bars: Float[Tensor, " times"]) -> Callable[[Tensor, int, Tensor], Tensor]:
+    """How data become noisy by a time, as `known_entries.keeping` wants to be told.
 
     Args:
-        x_0: (B, *event) with what is known; the rest does not matter.
-        known: (B, *event) which entries are.
         alpha_bars: (T + 1,) of the sampler.
-        rng: Of the noise.
     """
 
-    def change(x: Tensor, s: int) -> Tensor:
-        noise = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
-        return torch.where(known, diffused(x_0, alpha_bars[s].expand(len(x)), noise), x)
+    def diffuse(x_0: Tensor, s: int, noise: Tensor) -> Tensor:
+        return diffused(x_0, alpha_bars[s].expand(len(x_0)), noise)
 
-    return change
+    return diffuse
 
 
 def _with_noise(x: Tensor, deviation: float, rng: torch.Generator | None) -> Tensor:
-    fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
-    return torch.add(x, fresh, alpha=deviation)
+    return torch.add(x, normal_like(x, rng), alpha=deviation)

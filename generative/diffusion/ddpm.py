@@ -23,7 +23,7 @@ guidance: contexts are left out at random in training, so that the network knows
 
 References:
     J. Ho, A. Jain, P. Abbeel (2020), Denoising diffusion probabilistic models, arXiv:2006.11239,
-        equations 5, 12 and 14.
+        equations 5, 8, 12 and 14.
     J. Song, C. Meng, S. Ermon (2021), Denoising diffusion implicit models, arXiv:2010.02502.
     J. Ho, T. Salimans (2022), Classifier-free diffusion guidance, arXiv:2207.12598, algorithm 1.
 """
@@ -39,26 +39,21 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from ...configuration import check_fields
 from ..generator import AbstractBound
-from .abstract_diffusion import (
-    DIFFUSION_CHOICES,
-    DIFFUSION_RANGES,
-    AbstractDiffusion,
-    DiffusionSettings,
-    Wishes,
-    normal_like,
-)
-from .ddim import Denoiser, ddim, keeping, visited_times
+from .abstract_diffusion import DIFFUSION_RANGES, AbstractDiffusion, ClippedSettings
+from .ddim import Denoiser, ddim, diffused_at, visited_times
+from .denoising_network import NETWORK_CHOICES
 from .gaussian_diffusion import (
     Prediction,
     ScheduleName,
     alpha_bars,
     data_weights,
     diffused,
+    normal_like,
     posterior,
     target_of,
 )
+from .wishes import Wishes
 
 __all__ = ["DDPM", "DDPMConfig"]
 
@@ -66,21 +61,23 @@ _RANGES = DIFFUSION_RANGES | {
     "num_steps": (1, math.inf, True),
     "sampling_steps": (1, math.inf, True),
     "eta": (0.0, 1.0, True),
-    "clip": (0.0, math.inf, False),
 }
-_CHOICES = DIFFUSION_CHOICES | {
+_CHOICES = NETWORK_CHOICES | {
     "schedule": get_args(ScheduleName),
     "prediction": get_args(Prediction),
 }
 
 
 @dataclass(frozen=True)
-class DDPMConfig(DiffusionSettings):
+class DDPMConfig(ClippedSettings):
     """Hyper-parameters of `DDPM`.
 
     Raises:
         ValueError: A value is out of range or of another kind; the message names the field.
     """
+
+    _ranges = _RANGES
+    _choices = _CHOICES
 
     num_steps: int = 200
     """T; Ho et al. have 1,000."""
@@ -89,21 +86,16 @@ class DDPMConfig(DiffusionSettings):
     prediction: Prediction = "noise"
     """What the network predicts."""
     sampling_steps: int | None = None
-    """Times at which a sampler asks the network; None asks at all."""
+    """Times at which a sampler asks the network; None asks at all T of them."""
     eta: float = 1.0
     """Noise that sampling draws anew: 1 is ancestral, 0 deterministic but for the start."""
-    clip: float | None = None
-    """The data that the network implies are kept between minus this and this while sampling."""
-
-    def __post_init__(self) -> None:
-        check_fields(self, _RANGES, _CHOICES)
-        self._check_guidance()
 
 
 class DDPM(AbstractDiffusion, AbstractBound):
     """A diffusion model of real events, of about unit variance.
 
-    Temperature scales the noise that sampling starts from and draws.
+    Temperature scales the noise that sampling starts from and draws. Pictures need ``clip``, or
+    samples of a network that is not trained for long go hundreds of deviations astray.
 
     Args:
         event_shape: (D,) of vectors, (C, L) of sequences or (C, H, W) of pictures.
@@ -201,14 +193,14 @@ class DDPM(AbstractDiffusion, AbstractBound):
         self, visited: Sequence[int], context: Tensor | None, guidance: float, wishes: Wishes
     ) -> Denoiser:
         """From x_t and t to the expected x_0, at the times that are visited."""
-        num_steps, clip = self.config.num_steps, self.config.clip
+        num_steps = self.config.num_steps
         predict = self._predictor([t / num_steps for t in visited], context, guidance)
         shares = self.alpha_bars.tolist()
 
         def expected(t: int, x_t: Tensor) -> Tensor:
             by_x_t, by_predicted = data_weights(self.config.prediction, shares[t])
             x_0 = torch.add(by_x_t * x_t, predict(x_t, t / num_steps), alpha=by_predicted)
-            return x_0 if clip is None else x_0.clamp(-clip, clip)
+            return self.config.clipped(x_0)
 
         def denoise(x_t: Tensor, t: int) -> Tensor:
             alpha, sigma = math.sqrt(shares[t]), math.sqrt(1 - shares[t])
@@ -225,12 +217,9 @@ class DDPM(AbstractDiffusion, AbstractBound):
         wishes: Wishes,
     ) -> Tensor:
         config = self.config
-        start = normal_like(self.example.new_zeros(num, *self.event_shape), rng)
+        start = self._pure_noise(num, rng)
         steps = config.sampling_steps or config.num_steps
         times = visited_times(config.num_steps, steps)
-        change = None
-        if wishes.x is not None and wishes.known is not None:
-            change = keeping(wishes.x, wishes.known, self.alpha_bars, rng=rng)
         return ddim(
             self._denoiser(times, context, config.guidance, wishes),
             temperature * start,
@@ -238,7 +227,7 @@ class DDPM(AbstractDiffusion, AbstractBound):
             times,
             eta=config.eta,
             temperature=temperature,
-            change=change,
+            change=wishes.change(diffused_at(self.alpha_bars), rng),
             rounds=wishes.rounds,
             rng=rng,
         )

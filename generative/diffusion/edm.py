@@ -15,10 +15,9 @@ variance 1, and its errors are amplified as little as can be. The loss
 is F's squared distance to its target, and no likelihood.
 
 Samples follow the probability flow from strong noise to none (`noise_levels`), in as many levels
-as one likes, and ``log_prob`` is the density that the flow gives (`probability_flow`): that of
-its Runge-Kutta steps, whose determinants are taken. Samples come from other steps of the same
-flow, Heun's, and so the two differ by both solvers' errors; and by churn and guidance, which
-samples may be drawn with and densities are not.
+as one likes. ``log_prob`` is the density that the flow gives (`probability_flow`), exactly that of
+its Runge-Kutta steps. Samples take other steps along the same flow, Heun's, so that samples and
+densities differ by the errors of both solvers. Churn and guidance change samples only.
 
 References:
     T. Karras, M. Aittala, T. Aila, S. Laine (2022), Elucidating the design space of
@@ -37,25 +36,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...configuration import check_fields
 from ..generator import AbstractDensity
 from ..trainable import AbstractInitialised
-from .abstract_diffusion import (
-    DIFFUSION_CHOICES,
-    DIFFUSION_RANGES,
-    AbstractDiffusion,
-    DiffusionSettings,
-    Wishes,
-    normal_like,
-)
-from .noise_levels import (
-    LevelDenoiser,
-    check_level,
-    follow_levels,
-    karras_levels,
-    keeping_at_levels,
-)
-from .probability_flow import log_prob_in_contexts
+from .abstract_diffusion import DIFFUSION_RANGES, DiffusionSettings
+from .denoising_network import NETWORK_CHOICES
+from .gaussian_diffusion import normal_like
+from .level_diffusion import AbstractLevelDiffusion
+from .noise_levels import LevelDenoiser, karras_levels
+from .wishes import Wishes
 
 __all__ = ["EDM", "EDMConfig", "Preconditioning", "Solver", "preconditioning"]
 
@@ -71,7 +59,7 @@ _RANGES = DIFFUSION_RANGES | {
     "churn": (0.0, math.inf, True),
     "flow_steps": (1, math.inf, True),
 }
-_CHOICES = DIFFUSION_CHOICES | {"solver": get_args(Solver)}
+_CHOICES = NETWORK_CHOICES | {"solver": get_args(Solver)}
 
 
 @dataclass(frozen=True)
@@ -113,24 +101,27 @@ class EDMConfig(DiffusionSettings):
     """Hyper-parameters of `EDM`.
 
     Noise levels are in units of the data's deviation. The paper's defaults are for data of
-    deviation 0.5, so that these, twice as many, are the same: 0.002, 80 and -1.2 there.
+    deviation 0.5: its 0.002, 80 and exp(-1.2) are about half of these, and mean the same noise.
 
     Raises:
         ValueError: A value is out of range or of another kind; the message names the field.
     """
 
+    _ranges = _RANGES
+    _choices = _CHOICES
+
     sigma_data: float | None = None
     """The data's deviation, around a mean of 0; None measures both on the first batch."""
     noise_mean: float = -0.5
-    """Of the logarithms of noise levels in training."""
+    """Mean of the logarithms of noise levels in training."""
     noise_deviation: float = 1.2
-    """Theirs."""
+    """Deviation of these logarithms."""
     lowest: float = 0.004
     """Noise level below which events count as clean."""
     highest: float = 160.0
     """Noise level from which samples start."""
     rho: float = 7.0
-    """How much shorter steps are towards the lowest level; 1 makes them alike."""
+    """The larger, the shorter are steps towards the lowest level; 1 makes all of one length."""
     sampling_steps: int = 32
     """Noise levels of a sample; Heun's steps ask the network twice at each but the last. The paper
     has 18 for small pictures, which leaves normal data 5 % too wide."""
@@ -143,8 +134,7 @@ class EDMConfig(DiffusionSettings):
     """Runge-Kutta steps of a density, of four questions each."""
 
     def __post_init__(self) -> None:
-        check_fields(self, _RANGES, _CHOICES)
-        self._check_guidance()
+        super().__post_init__()
         if not self.lowest < self.highest:
             raise ValueError(
                 f"expected a lowest noise level below the highest, got {self.lowest} and "
@@ -152,7 +142,7 @@ class EDMConfig(DiffusionSettings):
             )
 
 
-class EDM(AbstractDiffusion, AbstractDensity, AbstractInitialised):
+class EDM(AbstractLevelDiffusion, AbstractDensity, AbstractInitialised):
     """A diffusion model of real events, whose entries have about one scale.
 
     Temperature scales the noise that sampling starts from, and churn. ``log_prob`` takes D x D
@@ -191,31 +181,6 @@ class EDM(AbstractDiffusion, AbstractDensity, AbstractInitialised):
         super().__init__(event_shape, context_shape=context_shape, **hyperparameters)
         self.register_buffer("centre", torch.zeros(()))
         self.register_buffer("sigma_data", torch.tensor(self.config.sigma_data or 1.0))
-
-    def denoised(
-        self,
-        x: Tensor,
-        sigma: float,
-        context: Tensor | None = None,
-        *,
-        guidance: float = 0.0,
-    ) -> Tensor:
-        """(B, *event) the data expected behind noisy events, both in the data's units.
-
-        Args:
-            x: (B, *event) events with noise.
-            sigma: The noise's deviation.
-            context: (B, *context), or None.
-            guidance: w of classifier-free guidance.
-
-        Raises:
-            ValueError: A shape does not fit, or the deviation is not positive.
-        """
-        self._check_question(x, context)
-        check_level(sigma)
-        level = sigma / float(self.sigma_data)
-        denoise = self._denoiser([level], context, guidance)
-        return self._in_units(denoise(self._standardised(x), level))
 
     def log_prob_by_trace(
         self,
@@ -268,14 +233,12 @@ class EDM(AbstractDiffusion, AbstractDensity, AbstractInitialised):
 
     def _density(self, x: Tensor, context: Tensor | None, **how: Any) -> Tensor:
         config = self.config
-        found = log_prob_in_contexts(
-            lambda own: self._denoiser([], own, 0.0),
+        found = self._density_by_flow(
             self._standardised(x),
             context,
             lowest=config.lowest,
             highest=config.highest,
             latent_deviation=config.highest,
-            num_steps=config.flow_steps,
             **how,
         )
         return found - self.num_entries * self.sigma_data.log()
@@ -288,10 +251,16 @@ class EDM(AbstractDiffusion, AbstractDensity, AbstractInitialised):
     def _in_units(self, y: Tensor) -> Tensor:
         return y * self.sigma_data + self.centre
 
+    def _denoised(
+        self, x: Tensor, sigma: float, context: Tensor | None, guidance: float
+    ) -> Tensor:
+        level = sigma / float(self.sigma_data)
+        denoise = self._denoiser([level], context, guidance)
+        return self._in_units(denoise(self._standardised(x), level))
+
     def _denoiser(
         self, levels: Sequence[float], context: Tensor | None, guidance: float
     ) -> LevelDenoiser:
-        """From x and sigma to the expected data, made ready for some levels."""
         predict = self._predictor([math.log(level) / 4 for level in levels], context, guidance)
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
@@ -311,25 +280,16 @@ class EDM(AbstractDiffusion, AbstractDensity, AbstractInitialised):
     ) -> Tensor:
         config = self.config
         levels = karras_levels(config.sampling_steps, config.lowest, config.highest, config.rho)
-        own = self._denoiser(levels, context, config.guidance)
-        inner = wishes.seen_by(self._standardised, self._in_units)
-
-        def denoise(x: Tensor, sigma: float) -> Tensor:
-            return inner.expected(lambda y: own(y, sigma), x, alpha=1.0, sigma=sigma)
-
-        change = None
-        if inner.x is not None and inner.known is not None:
-            change = keeping_at_levels(inner.x, inner.known, rng=rng)
-        start = normal_like(self.example.new_zeros(num, *self.event_shape), rng)
-        drawn = follow_levels(
-            denoise,
+        inner = wishes.in_other_units(self._standardised, self._in_units)
+        start = self._pure_noise(num, rng)
+        drawn = self._along_levels(
+            self._wished_denoiser(levels, context, inner),
             temperature * config.highest * start,
             levels,
+            inner,
+            rng,
             order=2 if config.solver == "heun" else 1,
             churn=config.churn,
             temperature=temperature,
-            change=change,
-            rounds=wishes.rounds,
-            rng=rng,
         )
         return wishes.fulfilled(self._in_units(drawn))

@@ -41,6 +41,7 @@ __all__ = [
     "data_weights",
     "diffused",
     "noise_in",
+    "normal_like",
     "posterior",
     "target_of",
 ]
@@ -162,6 +163,11 @@ def noise_in(
     """(B, *event) the noise that makes x_t of x_0, for t > 0."""
     signal, deviation = alpha_bar_t.sqrt(), (1 - alpha_bar_t).sqrt()
     return (x_t - _like(signal, x_t) * x_0) / _like(deviation, x_t)
+
+
+def normal_like(like: Tensor, rng: torch.Generator | None) -> Tensor:
+    """Standard normal noise of a tensor's shape, on its device and in its dtype."""
+    return torch.randn(like.shape, generator=rng, dtype=like.dtype, device=like.device)
 
 
 def _like(numbers: Tensor, x: Tensor) -> Tensor:

@@ -28,16 +28,18 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
+
+from .gaussian_diffusion import normal_like
 
 __all__ = [
     "LevelChange",
     "LevelDenoiser",
     "check_level",
+    "diffused_to_level",
     "follow_levels",
     "karras_levels",
-    "keeping_at_levels",
 ]
 
 LevelDenoiser = Callable[[Tensor, float], Tensor]
@@ -95,8 +97,8 @@ def follow_levels(
             the first x.
         temperature: The added noise is multiplied by it.
         change: What else to do to every x on the way.
-        rounds: How often each step is taken; between them x gets the noise of its level again, so
-            that what a change did is taken account of (see `ddim`).
+        rounds: How often each step is taken; between them x gets the noise of its level again (see
+            `known_entries`).
         rng: Of the noise.
     """
     share = min(churn / len(levels), _MOST_CHURN)
@@ -105,8 +107,7 @@ def follow_levels(
         for number in range(rounds):
             added = now**2 - (after if number > 0 else level) ** 2
             if added > 0:
-                fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
-                x = torch.add(x, fresh, alpha=temperature * math.sqrt(added))
+                x = diffused_to_level(x, temperature * math.sqrt(added), normal_like(x, rng))
             slope = (x - denoise(x, now)) / now
             ahead = torch.add(x, slope, alpha=after - now)
             if order == 2 and after > 0:
@@ -116,22 +117,8 @@ def follow_levels(
     return x
 
 
-def keeping_at_levels(
-    x_0: Float[Tensor, "batch ..."],
-    known: Bool[Tensor, "batch ..."],
-    *,
-    rng: torch.Generator | None = None,
-) -> LevelChange:
-    """A change that puts known entries in their place, with as much noise as the level's.
-
-    Args:
-        x_0: (B, *event) with what is known; the rest does not matter.
-        known: (B, *event) which entries are.
-        rng: Of the noise.
-    """
-
-    def change(x: Tensor, sigma: float) -> Tensor:
-        noise = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
-        return torch.where(known, torch.add(x_0, noise, alpha=sigma), x)
-
-    return change
+def diffused_to_level(
+    x_0: Float[Tensor, "batch ..."], sigma: float, noise: Float[Tensor, "batch ..."]
+) -> Float[Tensor, "batch ..."]:
+    """(B, *event) x at a noise level."""
+    return torch.add(x_0, noise, alpha=sigma)

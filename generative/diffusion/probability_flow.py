@@ -14,11 +14,11 @@ latents :math:`x \sim \mathcal N(0, \tau^2)`, so that
 .. math:: \log p(x) = \log p(y_{max}) + \log |\det \partial y_{max} / \partial y_{min}|
     - \tfrac D2 \ln (1 + \sigma_{min}^2) .
 
-*How exact it is.* The change of volume is that of the Runge-Kutta steps themselves
-(`flows.ode.log_det_of_steps`, a determinant in each), so that the density is that of a map which
-can be named, and integrates to 1 where its steps are one to one; or the integral of the trace
-along the path, by the same steps, off by :math:`O(N^{-4})`, exactly or by Hutchinson's unbiased
-estimate. All of them are densities of events with noise of the lowest level in them.
+*How exact it is.* There are two ways to the change of volume. One takes the determinant of every
+Runge-Kutta step (`flows.ode.log_det_of_steps`): what comes out is the density of these very steps,
+and integrates to 1 where they are one to one. The other integrates the trace of the Jacobian along
+the path by the same N steps, and is off by :math:`O(N^{-4})`; the trace is exact, or Hutchinson's
+unbiased estimate of it. Either way it is the density of events with noise of the lowest level.
 
 References:
     Y. Song et al. (2021), Score-based generative modeling through stochastic differential

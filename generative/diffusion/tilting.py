@@ -16,10 +16,10 @@ strong noise is not to be trusted, that of independent data of deviation s can s
 :math:`\sigma^2 s^2 / (\alpha^2 s^2 + \sigma^2)`, which never exceeds :math:`s^2`. For normal data
 and a linear f the first is exact, and for isotropic ones the second.
 
-A network's slope is off by a little at any noise, and the first multiplies that by
-:math:`\sigma^2 / \alpha`: where the noise is strong, a network that predicts it sends events away
-by the hundred, and others go too far. Noise beyond twenty deviations of the data therefore has the
-second in any case: little is decided there.
+A network's slope is off by a little at any noise, and the first multiplies that error by
+:math:`\sigma^2 / \alpha`. Where the noise is strong, a network that predicts the noise then sends
+events hundreds of deviations away, and one that predicts the data too far as well. Beyond noise of
+twenty deviations of the data the second is used in any case: little is decided there.
 
 References:
     P. Dhariwal, A. Nichol (2021), Diffusion models beat GANs on image synthesis,

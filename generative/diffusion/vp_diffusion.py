@@ -23,8 +23,10 @@ expectation is known: a density of real events, not of their levels.
 
 ``loss`` and ``log_prob_bound`` are this bound, in nats. It bounds the log-probability of
 *ancestral* samples, in the limit of many steps. The probability flow of the same network makes
-other samples of another density, `VPDiffusion.log_prob_by_flow`, which the bound does not bound:
-only for an exact denoiser are the two the same.
+other samples, of another density, `VPDiffusion.log_prob_by_flow`, which is not what is bounded:
+only for an exact denoiser are the two densities the same. Where guesses of the data are clipped
+(``clip``), samples, ``log_prob_bound`` and the flow's density are those of clipped guesses, and
+``loss`` is not clipped.
 
 References:
     D. P. Kingma, T. Salimans, B. Poole, J. Ho (2021), Variational diffusion models,
@@ -46,19 +48,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...configuration import check_fields
 from ..generator import AbstractBound
-from .abstract_diffusion import (
-    DIFFUSION_CHOICES,
-    DIFFUSION_RANGES,
-    AbstractDiffusion,
-    DiffusionSettings,
-    Wishes,
-    normal_like,
-)
-from .ddim import ddim, keeping
-from .noise_levels import LevelDenoiser, check_level, follow_levels, keeping_at_levels
-from .probability_flow import log_prob_in_contexts
+from .abstract_diffusion import DIFFUSION_RANGES, ClippedSettings
+from .ddim import ddim, diffused_at
+from .denoising_network import NETWORK_CHOICES
+from .gaussian_diffusion import normal_like
+from .level_diffusion import AbstractLevelDiffusion
+from .noise_levels import LevelDenoiser
+from .wishes import Wishes
 
 __all__ = ["GammaName", "Sampler", "VPDiffusion", "VPDiffusionConfig", "gamma_at"]
 
@@ -66,13 +63,13 @@ GammaName = Literal["linear", "cosine"]
 Sampler = Literal["ancestral", "flow"]
 
 _RANGES = DIFFUSION_RANGES | {
-    "gamma_0": (-60.0, 60.0, True),  # beyond, 32 bits lose the signal or the noise
-    "gamma_1": (-60.0, 60.0, True),
+    "gamma_0": (-30.0, 30.0, True),  # beyond, 32 bits lose the signal or the noise
+    "gamma_1": (-30.0, 30.0, True),
     "sampling_steps": (1, math.inf, True),
     "bound_times": (1, math.inf, True),
     "flow_steps": (1, math.inf, True),
 }
-_CHOICES = DIFFUSION_CHOICES | {"schedule": get_args(GammaName), "sampler": get_args(Sampler)}
+_CHOICES = NETWORK_CHOICES | {"schedule": get_args(GammaName), "sampler": get_args(Sampler)}
 
 
 def gamma_at(
@@ -93,25 +90,30 @@ def gamma_at(
     """
     if schedule == "linear":
         return gamma_0 + (gamma_1 - gamma_0) * t, torch.full_like(t, gamma_1 - gamma_0)
-    first, last = (math.atan(math.exp(gamma / 2)) for gamma in (gamma_0, gamma_1))
-    angle = first + (last - first) * t
-    return 2 * angle.tan().log(), 4 * (last - first) / (2 * angle).sin()
+    first, rest = math.atan(math.exp(gamma_0 / 2)), math.atan(math.exp(-gamma_1 / 2))
+    whole = math.pi / 2 - first - rest
+    # alpha is the sine of what is left of a right angle, which 32 bits would lose near t = 1
+    alpha, sigma = (rest + whole * (1 - t)).sin(), (first + whole * t).sin()
+    return 2 * (sigma.log() - alpha.log()), 2 * whole / (alpha * sigma)
 
 
 @dataclass(frozen=True)
-class VPDiffusionConfig(DiffusionSettings):
+class VPDiffusionConfig(ClippedSettings):
     """Hyper-parameters of `VPDiffusion`.
 
     Raises:
         ValueError: A value is out of range or of another kind; the message names the field.
     """
 
+    _ranges = _RANGES
+    _choices = _CHOICES
+
     gamma_0: float = -13.3
-    """Minus the logarithm of the signal-to-noise ratio of events; the paper's."""
+    """Minus the logarithm of the signal-to-noise ratio of events at t = 0; the paper's."""
     gamma_1: float = 5.0
-    """The same of noise that samples start from."""
+    """The same at t = 1, of the noise that samples start from; the paper's."""
     schedule: GammaName = "linear"
-    """Of gamma over time: where training looks, and where sampling steps."""
+    """How gamma rises with time: at which noise training looks, and sampling steps."""
     sampler: Sampler = "ancestral"
     """``ancestral``, whose samples are the bound's model, or ``flow``, of fewer steps."""
     sampling_steps: int = 200
@@ -122,18 +124,18 @@ class VPDiffusionConfig(DiffusionSettings):
     """Runge-Kutta steps of a density by the flow, of four questions each."""
 
     def __post_init__(self) -> None:
-        check_fields(self, _RANGES, _CHOICES)
-        self._check_guidance()
+        super().__post_init__()
         if not self.gamma_0 < self.gamma_1:
             raise ValueError(
                 f"expected gamma_0 below gamma_1, got {self.gamma_0} and {self.gamma_1}"
             )
 
 
-class VPDiffusion(AbstractDiffusion, AbstractBound):
+class VPDiffusion(AbstractLevelDiffusion, AbstractBound):
     """A diffusion model of real events, of about unit variance, trained on its bound.
 
-    Temperature scales the noise that sampling starts from and draws.
+    Temperature scales the noise that sampling starts from and draws. Pictures need ``clip``, or
+    samples of a network that is not trained for long leave the data's range.
 
     Args:
         event_shape: (D,) of vectors, (C, L) of sequences or (C, H, W) of pictures.
@@ -150,29 +152,6 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
     name = "vp-diffusion"
     config: VPDiffusionConfig
     _time_scale = 16.0  # the network is told gamma, brought to [-1, 1]
-
-    def denoised(
-        self,
-        x: Tensor,
-        sigma: float,
-        context: Tensor | None = None,
-        *,
-        guidance: float = 0.0,
-    ) -> Tensor:
-        r"""(B, *event) the data expected behind :math:`z / \alpha`: events with noise added.
-
-        Args:
-            x: (B, *event) events with noise.
-            sigma: The noise's deviation, :math:`e^{\gamma / 2}`.
-            context: (B, *context), or None.
-            guidance: w of classifier-free guidance.
-
-        Raises:
-            ValueError: A shape does not fit, or the deviation is not positive.
-        """
-        self._check_question(x, context)
-        check_level(sigma)
-        return self._denoiser([sigma], context, guidance)(x, sigma)
 
     def log_prob_by_flow(
         self,
@@ -198,14 +177,12 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
         """
         self._check_shapes(x, context)
         highest = math.exp(self.config.gamma_1 / 2)
-        return log_prob_in_contexts(
-            lambda own: self._denoiser([], own, 0.0),
+        return self._density_by_flow(
             x,
             context,
             lowest=math.exp(self.config.gamma_0 / 2),
             highest=highest,
             latent_deviation=math.sqrt(1 + highest**2),  # z_1 / alpha_1 of a standard normal z_1
-            num_steps=self.config.flow_steps,
             trace=trace,
             num_probes=num_probes,
             rng=rng,
@@ -227,7 +204,8 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
         num, found = self.config.bound_times, -self._fixed_loss(x)
         for i in range(num):
             within = torch.rand(len(x), generator=rng, dtype=x.dtype, device=x.device)
-            found = found - self._diffusion_loss(x, (i + within) / num, context, None, rng) / num
+            t = (i + within) / num
+            found = found - self._diffusion_loss(x, t, context, None, rng, clipped=True) / num
         return found
 
     def _diffusion_loss(
@@ -237,6 +215,8 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
         context: Tensor | None,
         present: Tensor | None,
         rng: torch.Generator | None,
+        *,
+        clipped: bool = False,
     ) -> Tensor:
         config, axes = self.config, (-1, *[1] * (x.dim() - 1))
         gamma, slope = gamma_at(config.schedule, t, config.gamma_0, config.gamma_1)
@@ -244,12 +224,16 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
         noise = normal_like(x, rng)
         z = alpha * x + sigma * noise
         found: Tensor = self.network(z, self._told(gamma), context, present)
+        if clipped and config.clip is not None:
+            implied = (z - sigma * found) / alpha
+            found = found + alpha / sigma * (implied - config.clipped(implied))
         return slope / 2 * (noise - found).square().flatten(1).sum(dim=1)
 
     def _fixed_loss(self, x: Tensor) -> Tensor:
         """(B,) what nothing is learnt by: the prior's part and the reconstruction's."""
-        share = 1 / (1 + math.exp(self.config.gamma_1))
-        prior = ((share * x**2 - share - math.log1p(-share)) / 2).flatten(1).sum(dim=1)
+        gamma = self.config.gamma_1
+        share, log_rest = 1 / (1 + math.exp(gamma)), -math.log1p(math.exp(-gamma))
+        prior = ((share * x**2 - share - log_rest) / 2).flatten(1).sum(dim=1)
         reconstruction = (math.log(2 * math.pi) + self.config.gamma_0 + 1) / 2
         return prior + self.num_entries * reconstruction
 
@@ -260,16 +244,20 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
         low, high = self.config.gamma_0, self.config.gamma_1
         return (2 * gamma - low - high) / (high - low)
 
+    def _denoised(
+        self, x: Tensor, sigma: float, context: Tensor | None, guidance: float
+    ) -> Tensor:
+        return self._denoiser([sigma], context, guidance)(x, sigma)
+
     def _denoiser(
         self, levels: Sequence[float], context: Tensor | None, guidance: float
     ) -> LevelDenoiser:
-        """From z / alpha and sigma / alpha to the expected data, made ready for some levels."""
         times = [self._told(2 * math.log(level)) for level in levels]
         predict = self._predictor(times, context, guidance)
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             noise = predict(x / math.sqrt(1 + sigma**2), self._told(2 * math.log(sigma)))
-            return torch.add(x, noise, alpha=-sigma)
+            return self.config.clipped(torch.add(x, noise, alpha=-sigma))
 
         return denoise
 
@@ -285,37 +273,16 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
         t = torch.arange(steps + 1, dtype=torch.float64) / steps
         gamma, _ = gamma_at(config.schedule, t, config.gamma_0, config.gamma_1)
         levels: list[float] = (gamma / 2).exp().tolist()  # of z / alpha, rising
-        own = self._denoiser(levels, context, config.guidance)
-
-        def denoise(x: Tensor, sigma: float) -> Tensor:
-            return wishes.expected(lambda y: own(y, sigma), x, alpha=1.0, sigma=sigma)
-
-        start = temperature * normal_like(self.example.new_zeros(num, *self.event_shape), rng)
-        draw = self._by_flow if config.sampler == "flow" else self._by_ancestors
-        return wishes.fulfilled(draw(denoise, start, levels, temperature, rng, wishes))
-
-    def _by_flow(
-        self,
-        denoise: LevelDenoiser,
-        start: Tensor,
-        levels: list[float],
-        temperature: float,
-        rng: torch.Generator | None,
-        wishes: Wishes,
-    ) -> Tensor:
-        change = None
-        if wishes.x is not None and wishes.known is not None:
-            change = keeping_at_levels(wishes.x, wishes.known, rng=rng)
-        by_alpha = math.sqrt(1 + levels[-1] ** 2)
-        return follow_levels(
-            denoise,
-            by_alpha * start,
-            levels[::-1],
-            temperature=temperature,
-            change=change,
-            rounds=wishes.rounds,
-            rng=rng,
-        )
+        denoise = self._wished_denoiser(levels, context, wishes)
+        start = temperature * self._pure_noise(num, rng)
+        if config.sampler == "flow":
+            start = math.sqrt(1 + levels[-1] ** 2) * start  # of z / alpha
+            drawn = self._along_levels(
+                denoise, start, levels[::-1], wishes, rng, temperature=temperature
+            )
+        else:
+            drawn = self._by_ancestors(denoise, start, levels, temperature, rng, wishes)
+        return wishes.fulfilled(drawn)
 
     def _by_ancestors(
         self,
@@ -328,9 +295,6 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
     ) -> Tensor:
         shares = 1 / (1 + torch.tensor(levels, dtype=torch.float64) ** 2)
         by_alpha = shares.rsqrt().tolist()
-        change = None
-        if wishes.x is not None and wishes.known is not None:
-            change = keeping(wishes.x, wishes.known, shares, rng=rng)
         times = list(range(len(levels) - 1, 0, -1))
         z_0 = ddim(
             lambda z, i: denoise(by_alpha[i] * z, levels[i]),
@@ -339,7 +303,7 @@ class VPDiffusion(AbstractDiffusion, AbstractBound):
             times,
             eta=1.0,
             temperature=temperature,
-            change=change,
+            change=wishes.change(diffused_at(shares), rng),
             rounds=wishes.rounds,
             rng=rng,
         )

@@ -56,7 +56,18 @@ class BatchNorm(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch features ..."]
     ) -> Float[Tensor, "batch features ..."]:
-        """(B, F, ...) normalised."""
+        """(B, F, ...) normalised.
+
+        Raises:
+            ValueError: In training there is a single number of each feature, of which nothing
+                would be left.
+        """
+        if self.training and x.numel() == x.shape[1]:
+            raise ValueError(
+                "expected more than one number of each feature for batch normalisation in "
+                f"training, got one event of shape {tuple(x.shape[1:])}: take batches of at least "
+                "2, fewer halvings or, to draw a single sample, eval()"
+            )
         mean, variance = (None, None) if self.training else (self.mean, self.variance)
         return functional.batch_norm(
             x,

@@ -82,6 +82,9 @@ class ConvDown(nn.Module):
         num_outputs: Channels of what comes out.
         context_size: Of the context; 0 for none.
         activation: Between the layers.
+
+    Raises:
+        ValueError: There is no halving.
     """
 
     def __init__(
@@ -94,6 +97,8 @@ class ConvDown(nn.Module):
         activation: Activation = torch.relu,
     ) -> None:
         super().__init__()
+        if not channels:
+            raise ValueError("expected channels of at least one halving, got none")
         self.halvings = nn.ModuleList(
             nn.Conv2d(wide, narrow, 3, stride=2, padding=1)
             for wide, narrow in pairwise((in_channels, *channels))

@@ -8,7 +8,8 @@ residual block is
     + \beta\bigr), \qquad (\gamma, \beta) = U c,
 
 with group normalisation GN, SiLU a and the condition c; :math:`W_2` starts at zero, so that the
-block starts as the identity. Maps may have any size: up goes to the size that there was.
+block starts as the identity. Maps may have any size: up goes to the size that there was. A group
+has at least two channels, for of a map of one place nothing would be left of a single one.
 
 References:
     O. Ronneberger, P. Fischer, T. Brox (2015), U-Net: convolutional networks for biomedical image
@@ -32,7 +33,7 @@ from .mlp import modulate
 
 __all__ = ["ModulatedBlock", "UNet", "sinusoids"]
 
-_LARGEST_GROUPS = 8
+_LARGEST_GROUPS, _LEAST_CHANNELS = 8, 2  # groups, and channels of each
 
 
 def sinusoids(
@@ -101,7 +102,7 @@ class UNet(nn.Module):
         num_blocks: Residual blocks of each level, down and up each.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, or a level has a single channel.
 
     Example:
         >>> network = UNet(1, 1, dims=2, num_condition=4, channels=8, multipliers=(1, 2))
@@ -127,6 +128,11 @@ class UNet(nn.Module):
                 f"{channels}, {num_blocks} and {tuple(multipliers)}"
             )
         widths = [channels * multiplier for multiplier in multipliers]
+        if min(widths) < _LEAST_CHANNELS:
+            raise ValueError(
+                f"expected at least {_LEAST_CHANNELS} channels in each level, for a single one "
+                f"cannot be normalised where a map has one place, got {widths}"
+            )
         self.first = _convolution(dims, num_inputs, widths[0])
         self.down, self.halvings = nn.ModuleList(), nn.ModuleList()
         kept, width = [widths[0]], widths[0]
@@ -193,7 +199,8 @@ def _convolution(
 
 
 def _norm(num_channels: int) -> nn.GroupNorm:
-    groups = next(g for g in range(_LARGEST_GROUPS, 0, -1) if num_channels % g == 0)
+    most = max(1, min(_LARGEST_GROUPS, num_channels // _LEAST_CHANNELS))
+    groups = next(g for g in range(most, 0, -1) if num_channels % g == 0)
     return nn.GroupNorm(groups, num_channels)
 
 

@@ -1,6 +1,7 @@
 """Training: closed forms, the same bytes after a cut, several processes, and what is refused."""
 
 import copy
+import dataclasses
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from gymagine.generative.data.dataset import Dataset, Events
+from gymagine.generative.data.preparation import Dequantisation, Scaling
 from gymagine.generative.diffusion.edm import EDM
 from gymagine.generative.generator import AbstractGenerator
 from gymagine.generative.trainable import (
@@ -425,11 +427,44 @@ def test_files_that_do_not_fit(tmp_path):
             fit(Gaussian(), x, checkpoint=path, **{"num_updates": 10, **settings})
     with pytest.raises(ValueError, match="expected data of"):
         fit(Gaussian(), x + 1, num_updates=10, checkpoint=path)
+    with pytest.raises(
+        ValueError, match=r"expected data of '50 events of shape \(2,\) .*got '25 ev"
+    ):
+        fit(Gaussian(), x[:25], num_updates=10, checkpoint=path)
     with pytest.raises(ValueError, match="expected generator of 'Gaussian'"):
         fit(Pair(), x, num_updates=10, checkpoint=path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="damaged"):
         fit(Gaussian(), x, num_updates=10, checkpoint=path)
+
+
+def doubled(x, rng):
+    return 2 * x
+
+
+def test_held_out_events_and_preparations_that_do_not_fit(tmp_path):
+    """They decide what is kept, and what is learnt: going on with others would mix two runs."""
+    path, x = tmp_path / "file", Events(normals(50).round().clamp(0, 16))
+    other = Events(x.x + 1)
+    made = Dataset(x, held_out=x, prepare=Scaling(17))
+
+    def go_on(data):
+        return fit(Gaussian(), data, num_updates=4, checkpoint=path)
+
+    go_on(made)
+    go_on(Dataset(Events(x.x.clone()), held_out=x, prepare=Scaling(17)))  # what is equal goes on
+    for data, message in (
+        (Dataset(x, held_out=other, prepare=Scaling(17)), "expected held-out data of '50 events"),
+        (Dataset(x, prepare=Scaling(17)), r"expected held-out data of '50 events .* got 'none'"),
+        (Dataset(x, x, prepare=Scaling(17, low=-1.0)), r"low=0.0.* got .*Scaling\(.*low=-1.0"),
+        (Dataset(x, x, prepare=Dequantisation(17)), r"expected preparation of data of .*Dequant"),
+        (Dataset(x, x, prepare=doubled), r"preparation of data .* got '.*test_training.doubled'"),
+        (Dataset(x, x), "preparation of data .* got 'None'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            go_on(data)
+    data = Dataset(x, x, None, Scaling(17))
+    assert go_on(dataclasses.replace(data, test=other)).num_updates == 4  # nothing comes of those
 
 
 def test_hyperparameters_that_do_not_fit(tmp_path):

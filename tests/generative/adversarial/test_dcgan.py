@@ -4,6 +4,7 @@ import pytest
 import torch
 from gymagine.generative.adversarial.dcgan import DCGAN
 from gymagine.generative.fit_settings import settings_for
+from gymagine.generative.training import fit
 
 torch.set_num_threads(1)
 
@@ -58,3 +59,16 @@ def test_settled_statistics_are_those_of_the_batch():
 def test_mistakes(shape, settings, message, without_shape_checks):
     with pytest.raises(ValueError, match=message):
         DCGAN(shape, **settings)
+
+
+def test_batches_of_one_need_maps_of_several_places():
+    """Of 4 by 4 two halvings leave one place, of which one event is normalised to nothing."""
+    x = 2 * torch.rand(4, 1, 8, 8) - 1
+    small = DCGAN((1, 4, 4), channels=(4, 4), latent_size=3)
+    with pytest.raises(ValueError, match="expected more than one number of each feature"):
+        fit(small, x[:, :, :4, :4], num_updates=1, batch_size=1)
+    fit(small, x[:, :, :4, :4], num_updates=1, batch_size=2)
+    assert small.sample(1).shape == (1, 1, 4, 4)
+    large = DCGAN((1, 8, 8), channels=(4, 4), latent_size=3)
+    fit(large, x, num_updates=1, batch_size=1)
+    assert large.sample(1).isfinite().all()

@@ -55,3 +55,12 @@ def test_prepared():
     assert torch.equal(Dataset(Events(x)).prepared(x), x)
     halved = Dataset(Events(x), prepare=lambda x, rng: x / 2)
     assert torch.equal(halved.prepared(x), torch.full((2, 1), 0.5))
+
+
+def test_events_are_tensors(without_shape_checks):
+    with pytest.raises(TypeError, match=r"expected events as a torch.Tensor, got ndarray"):
+        Events(torch.zeros(3, 2).numpy())
+    with pytest.raises(TypeError, match=r"expected events as a torch.Tensor, got NoneType"):
+        Events(None)
+    with pytest.raises(TypeError, match=r"expected contexts as a torch.Tensor, got list"):
+        Events(torch.zeros(3, 2), [1.0, 2.0, 3.0])

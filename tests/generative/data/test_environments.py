@@ -134,3 +134,15 @@ def test_what_is_no_environment_or_policy_is_refused(without_shape_checks):
     vector = gymnasium.make_vec("CartPole-v1", num_envs=2)
     with pytest.raises(TypeError, match="one environment, got CartPoleVectorEnv"):
         transitions(vector, 1)
+
+
+@pytest.mark.parametrize("size", [(0, 4), (-1, 4), (4,), (4, 4, 4), 3, (2.5, 4), "44", (True, 4)])
+def test_sizes_that_cannot_be(size, without_shape_checks):
+    with pytest.raises((ValueError, TypeError), match=r"expected .*size.*got"):
+        frames(Corridor(render_mode="rgb_array"), 2, size=size)
+
+
+@pytest.mark.parametrize("num", [2.5, "3", None, True])
+def test_numbers_that_are_none(num, without_shape_checks):
+    with pytest.raises(TypeError, match="expected a whole number of steps, got"):
+        transitions("CartPole-v1", num)

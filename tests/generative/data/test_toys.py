@@ -1,5 +1,6 @@
 """Toys' densities integrate to one and are those of their samples."""
 
+import inspect
 import math
 from functools import partial
 
@@ -123,3 +124,18 @@ def test_densities_keep_64_bits():
         assert found.dtype == torch.float64, name
     narrow = partial(toys.two_spirals_log_prob, deviation=0.05)
     assert narrow(torch.zeros(1, 2)).isfinite()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_mistakes(name, without_shape_checks):
+    sample, _ = ALL[name]
+    for num in (0, -1):
+        with pytest.raises(ValueError, match=f"expected at least 1 point, got {num}"):
+            sample(num, 0)
+    for num in (2.5, "3", None, True):
+        with pytest.raises(TypeError, match="expected a whole number of points, got"):
+            sample(num, 0)
+    if "deviation" in inspect.signature(sample).parameters:
+        for deviation in (-1.0, math.nan, math.inf):
+            with pytest.raises(ValueError, match="expected a deviation of at least 0, got"):
+                sample(3, 0, deviation=deviation)

@@ -1,4 +1,4 @@
-"""What all diffusion families do: known entries, tilting, guidance, densities, mistakes."""
+"""What the common class gives: known entries, tilting, guidance, densities, mistakes."""
 
 import math
 
@@ -10,78 +10,39 @@ from gymagine.generative.diffusion.edm import EDM
 from gymagine.generative.diffusion.vp_diffusion import VPDiffusion
 from gymagine.generative.training import fit
 
-from .gaussian_data import CORRELATION, ExactNetwork, denoise_correlated
+from .exact_families import FAMILIES, exact
+from .gaussian_data import CORRELATION, denoise_correlated
 
 torch.set_num_threads(1)
 
-FAMILIES = {"ddpm": DDPM, "edm": EDM, "vp-diffusion": VPDiffusion}
 SMALL = {"hidden_sizes": (8,), "sampling_steps": 3}
 
 
-# ---- exact networks of data with a correlation --------------------------------------------------
+# ---- data with a correlation --------------------------------------------------------------------
 
 
-def noise_in(z, log_variance):
-    """The noise expected in z = alpha x + sigma e, of minus the log of signal to noise."""
-    alpha, sigma = 1 / math.sqrt(1 + math.exp(log_variance)), math.exp(log_variance / 2)
-    return (z / alpha - denoise_correlated(z / alpha, sigma)) / sigma
-
-
-def exact_edm():
-    model = EDM((2,), hidden_sizes=(4,), sigma_data=1.0).double()
-
-    def answer(given, told):
-        sigma = math.exp(4 * float(told[0, 0]))
-        spread = math.sqrt(1 + sigma**2)
-        return (denoise_correlated(spread * given, sigma) - given / spread) * spread / sigma
-
-    model.network = ExactNetwork(answer)
-    return model
-
-
-def exact_ddpm():
-    model = DDPM((2,), hidden_sizes=(4,)).double()
-
-    def answer(z, told):
-        share = float(model.alpha_bars[round(float(told[0, 0]) * 200)])
-        return noise_in(z, math.log(1 / share - 1))
-
-    model.network = ExactNetwork(answer)
-    return model
-
-
-def exact_vp():
-    model = VPDiffusion((2,), hidden_sizes=(4,)).double()
-    low, high = model.config.gamma_0, model.config.gamma_1
-
-    def answer(z, told):
-        return noise_in(z, (float(told[0, 0]) * (high - low) + low + high) / 2)
-
-    model.network = ExactNetwork(answer)
-    return model
-
-
-@pytest.mark.parametrize("make", [exact_edm, exact_ddpm, exact_vp])
-def test_unknown_entries_fit_known_ones_after_some_rounds(make):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_unknown_entries_fit_known_ones_after_some_rounds(name):
     """E[x_2 | x_1] is the correlation times x_1; one round alone is nearer to E[x_2] = 0."""
-    model = make()
-    x = torch.tensor([[1.5, math.nan]], dtype=torch.float64).expand(2_000, 2)
-    known = torch.tensor([[True, False]]).expand(2_000, 2)
+    settings = {"sigma_data": 1.0} if name == "edm" else {}
+    model = exact(name, denoise=denoise_correlated, **settings)
+    x = torch.tensor([[1.5, math.nan]], dtype=torch.float64).expand(1_000, 2)
+    known = torch.tensor([[True, False]]).expand(1_000, 2)
     expected, deviation = CORRELATION * 1.5, math.sqrt(1 - CORRELATION**2)
-    means, deviations = [], []
-    for rounds in (1, 5, 10):
+    means, deviations, drawn = [], [], []
+    for rounds in (1, 1, 5, 10):
         rng = torch.Generator().manual_seed(0)
         found = model.complete(x, known, rounds=rounds, rng=rng)
+        drawn.append(found)
         assert torch.equal(found[:, 0], x[:, 0])
         means.append(float(found[:, 1].mean()))
         deviations.append(float(found[:, 1].std()))
+    assert torch.equal(drawn[0], drawn[1])
     assert means[0] < 0.8 * expected
     assert means == sorted(means)
-    assert means[2] == pytest.approx(expected, rel=0.06)
+    assert means[-1] == pytest.approx(expected, rel=0.06)
     assert deviations[0] > 1.25 * deviation
-    assert deviations[2] == pytest.approx(deviation, rel=0.15)
-    rng = torch.Generator().manual_seed(0)
-    assert torch.equal(found, model.complete(x, known, rounds=10, rng=rng))
+    assert deviations[-1] == pytest.approx(deviation, rel=0.15)
 
 
 # ---- learned ------------------------------------------------------------------------------------
@@ -105,6 +66,51 @@ def test_slopes_of_learned_networks_do_not_send_events_away():
     expected = torch.tensor([1.0, 0.8])  # the covariance's column
     torch.testing.assert_close(means[0], expected, atol=0.2, rtol=0)
     assert (means[0] - expected).norm() < (means[1] - expected).norm()
+
+
+# ---- clipping -----------------------------------------------------------------------------------
+
+CLIPPED = {
+    "ddpm": {"num_steps": 20, "schedule": "linear"},
+    "ancestral": {"sampling_steps": 20},
+    "flow": {"sampling_steps": 20, "sampler": "flow"},
+}
+
+
+def wild(name, **settings):
+    """A family whose network's guesses are far from all data."""
+    family = DDPM if name == "ddpm" else VPDiffusion
+    torch.manual_seed(0)
+    model = family((3,), hidden_sizes=(8,), **CLIPPED[name], **settings)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.6)
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", CLIPPED)
+def test_clipped_samples_do_not_go_astray(name):
+    drawn = [
+        wild(name, clip=clip).sample(200, rng=torch.Generator().manual_seed(0))
+        for clip in (None, 1.0)
+    ]
+    assert float(drawn[0].std()) > 3
+    assert float(drawn[1].std()) < 1.1
+    assert float(drawn[1].abs().max()) < 1.02  # but for the noise of the last step
+    outside = wild(name, clip=1.0).denoised(torch.full((4, 3), 90.0), 9)
+    assert float(outside.abs().max()) == 1
+
+
+@pytest.mark.parametrize("name", ["ddpm", "ancestral"])
+def test_bounds_are_of_clipped_samples(name):
+    """Within the range a clipped guess is nearer to any event: no bound of one falls."""
+    x = torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.no_grad():
+        alone, wide, clipped = (
+            wild(name, clip=clip).log_prob_bound(x, rng=torch.Generator().manual_seed(0))
+            for clip in (None, 1e9, 1.0)
+        )
+    torch.testing.assert_close(wide, alone)
+    assert (clipped > alone).all()
 
 
 # ---- densities, a part of the events at a time --------------------------------------------------
@@ -156,15 +162,16 @@ def test_jacobians_of_many_events_are_not_made_together(family):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_guidance_of_minus_one_asks_once_and_without_a_context(name):
+def test_guidance_of_minus_one_knows_no_context(name):
     torch.manual_seed(0)
     model = FAMILIES[name]((2,), context_shape=(3,), guidance=-1.0, **SMALL)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     contexts = torch.randn(2, 4, 3)
-    contexts[0, 0] = math.nan  # 0 times it would spoil what does not depend on it
     one, other = (model.sample(2, c, rng=torch.Generator().manual_seed(0)) for c in contexts)
     assert torch.equal(one, other)
+    tilted = model.sample_tilted(2, lambda x: x.sum(dim=1), contexts[1])
+    assert tilted.shape == (2, 4, 2)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -202,7 +209,7 @@ def test_mistakes(name, without_shape_checks):
                 call()
     with pytest.raises(TypeError, match=r"marked by torch.bool, got torch.float32"):
         model.complete(x, known.float())
-    with pytest.raises(TypeError, match=r"expected events of torch.float32, got torch.float64"):
+    with pytest.raises(ValueError, match=r"expected events of torch.float32.* got torch.float64"):
         model.complete(x.double(), known)
     with pytest.raises(ValueError, match="expected finite numbers where they are known"):
         model.complete(torch.full((3, 2), math.nan), known)
@@ -212,6 +219,10 @@ def test_mistakes(name, without_shape_checks):
         model.sample_tilted(2, lambda y: torch.zeros(len(y)))
     with pytest.raises(ValueError, match="expected a function with a finite derivative"):
         model.sample_tilted(2, lambda y: math.nan * total(y))
+    with pytest.raises(ValueError, match=r"of weights of shape \(2,\), got \(\)"):
+        model.sample_tilted(2, lambda y: y.sum())
+    with pytest.raises(ValueError, match="at least 1 sample"):
+        model.sample_tilted(0, total)
     with pytest.raises(ValueError, match=r"expected events of shape \(B, 2\), got \(3, 4\)"):
         model.denoised(torch.zeros(3, 4), 1)
     with pytest.raises(ValueError, match="expected no context"):
@@ -221,8 +232,9 @@ def test_mistakes(name, without_shape_checks):
             model.denoised(x, wrong)
 
 
-@pytest.mark.parametrize("kind", [DDPM, EDM, VPDiffusion])
-def test_guidance_is_by_contexts(kind):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_guidance_is_by_contexts(name):
+    kind = FAMILIES[name]
     with pytest.raises(ValueError, match=r"a context_shape for guidance of 2\.0, got none"):
         kind((2,), guidance=2.0, hidden_sizes=(8,))
     assert kind((2,), context_shape=(3,), guidance=2.0, hidden_sizes=(8,)).config.guidance == 2

@@ -1,9 +1,12 @@
 """Schedules, steps and targets against those of diffusers."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from gymagine.generative.diffusion.ddim import ddim
+from gymagine.generative.diffusion.edm import EDM, preconditioning
 from gymagine.generative.diffusion.gaussian_diffusion import (
     alpha_bars,
     as_data,
@@ -12,6 +15,9 @@ from gymagine.generative.diffusion.gaussian_diffusion import (
     posterior,
     target_of,
 )
+from gymagine.generative.diffusion.noise_levels import karras_levels
+
+from .gaussian_data import ExactNetwork
 
 STEPS = 1_000
 SCHEDULES = {
@@ -90,3 +96,42 @@ def test_a_whole_way_back(eta):
         rng=torch.Generator().manual_seed(0),
     )
     torch.testing.assert_close(ours, x, rtol=2e-3, atol=2e-3)
+
+
+def edm_scheduler():
+    diffusers = pytest.importorskip("diffusers")
+    return diffusers.EDMEulerScheduler(sigma_min=0.002, sigma_max=80.0, sigma_data=0.5)
+
+
+def test_factors_and_levels_of_edm():
+    found, x, out = edm_scheduler(), batch(5), batch(6)
+    for sigma in (0.01, 0.7, 40.0):
+        factors = preconditioning(torch.tensor(sigma), 0.5)
+        torch.testing.assert_close(factors.c_in * x, found.precondition_inputs(x, sigma))
+        torch.testing.assert_close(factors.c_noise, found.precondition_noise(sigma)[0])
+        torch.testing.assert_close(
+            factors.c_skip * x + factors.c_out * out, found.precondition_outputs(x, out, sigma)
+        )
+    found.set_timesteps(18)
+    levels = torch.tensor([*karras_levels(18, 0.002, 80.0), 0.0])
+    torch.testing.assert_close(levels, found.sigmas, rtol=1e-5, atol=0)
+
+
+def test_a_whole_way_back_of_edm():
+    """Ours has units of the data's deviation, in which levels are twice as high."""
+    settings = {"sigma_data": 0.5, "lowest": 0.004, "highest": 160.0, "sampling_steps": 20}
+    model = EDM((3,), hidden_sizes=(4,), solver="euler", **settings).double().eval()
+
+    def network(x, told):
+        return (2 * x - told).tanh()
+
+    model.network = ExactNetwork(network)
+    drawn = model.sample(5, rng=torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    x = 80 * torch.randn(5, 3, generator=rng, dtype=torch.float64)
+    found = edm_scheduler()
+    found.set_timesteps(20)
+    for t in found.timesteps:
+        told = t.double() - math.log(0.5) / 4
+        x = found.step(network(found.scale_model_input(x, t), told), t, x).prev_sample
+    torch.testing.assert_close(drawn, x, rtol=1e-4, atol=1e-4)

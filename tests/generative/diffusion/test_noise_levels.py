@@ -5,10 +5,11 @@ from itertools import pairwise
 
 import pytest
 import torch
+from gymagine.generative.diffusion.known_entries import keeping
 from gymagine.generative.diffusion.noise_levels import (
+    diffused_to_level,
     follow_levels,
     karras_levels,
-    keeping_at_levels,
 )
 
 from .gaussian_data import MEAN, SIGMA, denoise
@@ -73,7 +74,7 @@ def test_known_entries_have_the_levels_noise():
     rng = torch.Generator().manual_seed(0)
     x_0 = torch.tensor([[0.3, 9.0]]).expand(5_000, 2)
     known = torch.tensor([[True, False]]).expand(5_000, 2)
-    change = keeping_at_levels(x_0, known, rng=rng)
+    change = keeping(x_0, known, diffused_to_level, rng=rng)
     x = torch.full((5_000, 2), 7.0)
     found = change(x, 2.0)
     assert float(found[:, 0].mean()) == pytest.approx(0.3, abs=0.1)

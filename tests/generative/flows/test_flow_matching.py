@@ -182,9 +182,9 @@ def test_no_temperature_decodes_the_centre():
 def test_what_cannot_be_is_refused(without_shape_checks):
     flow = flow_of()
     with pytest.raises(ValueError, match="at least 1 probe, got 0"):
-        flow.log_prob_by_trace(torch.zeros(1, 2), num_probes=0)
+        flow.log_prob_by_trace(torch.zeros(1, 2).double(), num_probes=0)
     with pytest.raises(ValueError, match=r"latents of shape \(B, 2\), got \(1, 3\)"):
-        flow.decode(torch.zeros(1, 3))
+        flow.decode(torch.zeros(1, 3).double())
     with pytest.raises(ValueError, match="sigma"):
         FlowMatching((2,), sigma=1.5)
 

@@ -59,3 +59,13 @@ def test_hooks_are_gone_after_an_error():
     assert not norm.training
     norm.train()(torch.ones(3, 2))
     assert norm.mean.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("places", [(), (1, 1)])
+def test_a_single_number_cannot_be_normalised(places):
+    norm, x = BatchNorm(2), torch.ones(1, 2, *places)
+    with pytest.raises(ValueError, match=r"expected more than one number of each feature .* got"):
+        norm(x)
+    assert norm(torch.ones(2, 2, *places)).shape == (2, 2, *places)
+    assert norm(torch.ones(1, 2, 3)).shape == (1, 2, 3)
+    assert norm.eval()(x).shape == x.shape

@@ -14,6 +14,11 @@ def test_any_size_comes_back(size):
     assert up(maps).shape == (2, 2, *size)
 
 
+def test_there_is_a_halving():
+    with pytest.raises(ValueError, match="expected channels of at least one halving, got none"):
+        ConvDown(3, (), 5)
+
+
 def test_a_block_without_weights_is_the_identity():
     block = ResidualBlock(3, 0, torch.relu)
     with torch.no_grad():

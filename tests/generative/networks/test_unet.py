@@ -43,6 +43,26 @@ def test_everything_reaches_everywhere():
     assert (by_condition != 0).all()
 
 
+@pytest.mark.parametrize(("dims", "size"), [(1, (1,)), (2, (1, 1)), (2, (2, 1))])
+@pytest.mark.parametrize("channels", [2, 3, 4, 8])
+def test_one_place_of_one_event_is_enough(dims, size, channels):
+    """A group of a single number would be normalised to nothing, whatever the number."""
+    torch.manual_seed(0)
+    network = UNet(1, 1, dims=dims, num_condition=3, channels=channels, multipliers=(1, 2))
+    for module in network.modules():
+        if isinstance(module, torch.nn.GroupNorm):
+            assert module.num_channels >= 2 * module.num_groups
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape))
+    condition = torch.randn(1, 3)
+    with torch.no_grad():
+        found = [network(torch.full((1, 1, *size), x), condition) for x in (-2.0, 0.0, 2.0)]
+    assert all(each.shape == (1, 1, *size) and each.isfinite().all() for each in found)
+    if channels == 8:  # of fewer nearly nothing is left, but signs
+        assert (found[0] - found[2]).abs().max() > 1e-3
+
+
 def test_sinusoids():
     found = sinusoids(torch.tensor([0.0, 1.0, 250.0], dtype=torch.float64), 6)
     periods = [1.0, 100.0, 10_000.0]
@@ -56,3 +76,5 @@ def test_mistakes():
         settings = {"dims": 2, "num_condition": 2} | wrong
         with pytest.raises(ValueError, match="expected 1 or 2 dimensions"):
             UNet(1, 1, **settings)
+    with pytest.raises(ValueError, match=r"at least 2 channels in each level.*got \[1, 2\]"):
+        UNet(1, 1, dims=2, num_condition=2, channels=1, multipliers=(1, 2))

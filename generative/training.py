@@ -30,7 +30,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -39,9 +38,10 @@ from tqdm import tqdm
 
 from ..configuration import config_to_json
 from .arithmetic import learning_arithmetic
-from .data.dataset import BatchOrder, Dataset, Events
-from .devices import device_named, seed_noise
+from .data.dataset import Dataset, Events
+from .devices import device_named
 from .family import AbstractFamily
+from .fit_batches import FitBatches, Noise
 from .fit_checkpoint import FitProgress, data_in_words, read_checkpoint, write_checkpoint
 from .fit_gradients import gradient_of
 from .fit_settings import FitSettings, check_run, settings_for
@@ -50,11 +50,8 @@ from .module_state import module_arrays, optimiser_arrays, restore_module, resto
 from .parallel_training import (
     average_gradients,
     average_numbers,
-    check_share,
     is_first_process,
     num_processes,
-    process_number,
-    share_of,
     share_state,
 )
 from .trainable import (
@@ -66,9 +63,6 @@ from .trainable import (
 )
 
 __all__ = ["FitResult", "FitWatcher", "fit"]
-
-_TRAINING, _EVALUATION, _INITIALISATION, _SETTLING, _ADJUSTMENT = range(5)  # streams of noise
-_EVALUATED_TOGETHER, _CHECKED_TOGETHER, _SETTLED_TOGETHER = 500, 10_000, 1_000
 
 
 @runtime_checkable
@@ -182,9 +176,8 @@ class _Training:
     ) -> None:
         self.generator, self._data, self._settings, self._seed = generator, data, settings, seed
         self.device = device
-        self._order = BatchOrder(len(data.train), settings.batch_size, seed=seed)
-        check_share(self._order.batch_size)
-        self._check_data()
+        self._batches = FitBatches(data, settings.batch_size, seed=seed, device=device)
+        self._batches.check(generator)
         share_state(generator)
         self._phases = _phases_of(generator)
         self._optimisers = [settings.optimiser(list(phase.parameters)) for phase in self._phases]
@@ -259,8 +252,7 @@ class _Training:
         reports = watcher if is_first_process() else None
         self.generator.train()
         if progress.update == 0 and isinstance(self.generator, AbstractInitialised):
-            self._seed_noise(_INITIALISATION, 0)
-            self.generator.initialise(*self._whole_batch(0))
+            self.generator.initialise(*self._batches.whole(0, Noise.INITIALISATION))
             share_state(self.generator)
         bar = tqdm(
             total=settings.num_updates,
@@ -294,16 +286,14 @@ class _Training:
             for group in optimiser.param_groups:
                 group["lr"] = rate * phase.step_factor
             for _ in range(phase.updates):
-                self._seed_noise(_TRAINING, progress.batch)
-                x, context = self._batch(progress.batch)
+                x, context = self._batches.share(progress.batch)
                 loss, found = gradient(x, context)
                 self._step(phase.parameters, found, optimiser)
                 self._sums[i] += loss / phase.updates
                 progress.batch += 1
         if isinstance(self.generator, AbstractAdjusted):
             if num_processes() > 1:  # whose numbers would go apart
-                self._seed_noise(_ADJUSTMENT, progress.batch - 1)
-                x, context = self._whole_batch(progress.batch - 1)
+                x, context = self._batches.whole(progress.batch - 1, Noise.ADJUSTMENT)
             self.generator.adjust(x, context, None)
         if self._average is not None:
             self._average.update_parameters(self.generator)
@@ -322,25 +312,6 @@ class _Training:
         if self._settings.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(parameters, self._settings.max_grad_norm)
         optimiser.step()
-
-    def _batch(self, number: int) -> tuple[Tensor, Tensor | None]:
-        """(B, *event) prepared events and their contexts, on the device: this process's share."""
-        indices = torch.from_numpy(share_of(self._order.indices(number)))
-        return self._prepared(self._data.train.take(indices))
-
-    def _whole_batch(self, number: int) -> tuple[Tensor, Tensor | None]:
-        """As `_batch`, of all processes together."""
-        return self._prepared(self._data.train.take(torch.from_numpy(self._order.indices(number))))
-
-    def _prepared(self, events: Events) -> tuple[Tensor, Tensor | None]:
-        context = None if events.context is None else events.context.to(self.device)
-        return self._data.prepared(events.x.to(self.device)), context
-
-    def _seed_noise(self, stream: int, number: int) -> None:
-        # evaluations decide when to stop, which processes must do together
-        entropy = [self._seed, stream, number, process_number() if stream == _TRAINING else 0]
-        seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
-        seed_noise(self.device, seed)
 
     def _precision(self) -> torch.autocast:
         enabled = self._settings.mixed_precision
@@ -377,12 +348,11 @@ class _Training:
             )
 
     def _evaluate(self, watcher: FitWatcher | None) -> None:
-        progress, held_out = self._progress, self._data.held_out
-        evaluated = self._evaluated()
+        progress, evaluated = self._progress, self._evaluated()
         self._settle(evaluated)
         evaluated.eval()
-        if held_out is not None:
-            loss = self._mean_loss(evaluated, held_out)
+        if self._data.held_out is not None:
+            loss = self._held_out_loss(evaluated)
             progress.held_out_loss = loss
             if watcher is not None:
                 watcher.logged(progress.update, {"eval/loss": loss})
@@ -404,23 +374,18 @@ class _Training:
     def _settle(self, evaluated: AbstractGenerator) -> None:
         """Let statistics follow the parameters that are evaluated."""
         if isinstance(evaluated, AbstractSettled):
-            self._seed_noise(_SETTLING, self._progress.update)
-            order = BatchOrder(len(self._data.train), _SETTLED_TOGETHER, seed=self._seed)
-            events = self._data.train.take(torch.from_numpy(order.indices(0)))
-            evaluated.settle(*self._prepared(events), None)
+            evaluated.settle(*self._batches.settling(self._progress.update), None)
             share_state(evaluated)
 
-    def _mean_loss(self, generator: AbstractGenerator, events: Events) -> float:
-        """Of all events, with the same noise in every evaluation."""
-        total = 0.0
-        size = max(self._order.batch_size, _EVALUATED_TOGETHER)
+    def _held_out_loss(self, generator: AbstractGenerator) -> float:
+        """The mean, with the same noise in every evaluation."""
+        total, num = 0.0, 0
         with torch.no_grad():
-            for number, start in enumerate(range(0, len(events), size)):
-                self._seed_noise(_EVALUATION, number)
-                x, context = self._prepared(events.take(slice(start, start + size)))
+            for x, context in self._batches.held_out():
                 with self._precision():
                     total += float(generator.loss(x, context).double().sum())
-        return total / len(events)
+                num += len(x)
+        return total / num
 
     def _evaluated(self) -> AbstractGenerator:
         """The generator of which the averages, if any, are the parameters."""
@@ -446,23 +411,6 @@ class _Training:
             stopped_early=progress.stopped_early,
             seconds=seconds,
         )
-
-    # ---- checks ---------------------------------------------------------------------------------
-
-    def _check_data(self) -> None:
-        """Make sure that the generator can learn from the events.
-
-        Raises:
-            ValueError: It cannot.
-        """
-        for part in (self._data.train, self._data.held_out):
-            if part is None:
-                continue
-            self._seed_noise(_INITIALISATION, 1)
-            for start in range(0, len(part), _CHECKED_TOGETHER):
-                some = part.take(slice(start, start + _CHECKED_TOGETHER))
-                x = self._data.prepared(some.x.to(self.device))
-                self.generator.check_events(x, some.context)
 
 
 def _check_types(generator: object, data: object) -> None:

@@ -117,7 +117,7 @@ def test_a_ring_is_covered_by_looking_ahead():
     for num_unrolled in (0, 5):
         torch.manual_seed(0)
         gan = UnrolledGAN((2,), num_unrolled=num_unrolled, hidden_sizes=(64, 64), latent_size=16)
-        fit(gan, x, num_updates=1_500, batch_size=128)
+        fit(gan, x, num_updates=1_000, batch_size=64)
         drawn = gan.sample(2_000, rng=torch.Generator().manual_seed(0))
         found.append(mode_coverage(drawn, eight_gaussians_centres(), 0.02))
     assert found[1].num_covered > found[0].num_covered + 2

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import constraints
 
 from ..generative.data.catalogue import DATASETS, dataset_named
 from ..generative.data.dataset import Dataset
@@ -60,9 +59,8 @@ def likelihood_for(family: str, data: Dataset) -> dict[str, Any]:
     if "clip" in fields and highest is not None:
         found["clip"] = float(highest)
     if preparation is not None and preparation.support.is_discrete:
-        is_binary = isinstance(preparation.support, type(constraints.boolean))
-        kinds = dict.fromkeys(kinds, "bernoulli" if is_binary else "categorical")
-        if not is_binary and "num_levels" in fields:
+        kinds = dict.fromkeys(kinds, "bernoulli" if preparation.is_binary else "categorical")
+        if not preparation.is_binary and "num_levels" in fields:
             found["num_levels"] = preparation.num_levels
     return found | {name: kind for name, kind in kinds.items() if name in fields}
 

@@ -139,15 +139,14 @@ def _baselines(
         notes.append("no chow-liu: entries have no finite set of values")
         return
     num_levels = preparation.num_levels
-    is_grey = isinstance(preparation, Levels | Dequantisation)
-    finite = Levels(num_levels) if is_grey else preparation
+    finite = preparation if preparation.is_binary else Levels(num_levels)
     x = finite(data.train.x, rng)
     yield "independent", Independent.fitted(x, finite.support), finite
     try:
         yield "chow-liu", ChowLiu.fitted(x, finite.support), finite
     except ValueError as error:
         notes.append(f"no chow-liu: {error}")
-    if is_grey:
+    if not preparation.is_binary:
         dequantised = Dequantisation(num_levels)
         gaussian = FullGaussian.fitted(dequantised(data.train.x, rng))
         yield "full-gaussian", gaussian, dequantised

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..generative.data.dataset import Dataset
-from ..generative.data.preparation import Dequantisation, Levels
+from ..generative.data.preparation import Dequantisation
 from ..generative.generator import AbstractGenerator
 from ..generative.training import FitResult
 from .generation_data import preparation_of
@@ -107,10 +107,9 @@ def _protocol(
     found = []
     if rows:
         unit = "nats"
-        if isinstance(preparation, Levels | Dequantisation):
-            unit = f"nats of {preparation.num_levels} levels"
-        elif preparation is not None:
-            unit = "nats of zeros and ones"
+        if preparation is not None:
+            levels = f"{preparation.num_levels} levels"
+            unit = f"nats of {'zeros and ones' if preparation.is_binary else levels}"
         found.append(
             f"likelihoods: {unit}, of the first {rows[0].num_events:,} of {len(events):,} {part} "
             f"events; baselines are fitted on the {len(data.train):,} "

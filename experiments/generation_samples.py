@@ -23,7 +23,7 @@ from torch import Tensor
 from ..generative.baselines.full_gaussian import FullGaussian
 from ..generative.data.catalogue import dataset_named
 from ..generative.data.dataset import Dataset, Events
-from ..generative.data.preparation import Dequantisation, Levels
+from ..generative.data.preparation import Dequantisation
 from ..generative.data.toys import eight_gaussians_centres
 from ..generative.generator import AbstractGenerator
 from ..generative.metrics.feature_distances import (
@@ -171,8 +171,7 @@ def comparison_for(
         modes = _eight_gaussians if data.name == _EIGHT_GAUSSIANS else None
         return SampleComparison(x, data.train.x[: measuring.num_samples], modes=modes)
     preparation = preparation_of(data)
-    is_binary = preparation is not None and preparation.support.is_discrete
-    is_binary = is_binary and not isinstance(preparation, Levels)
+    is_binary = preparation is not None and preparation.is_binary
     with_classes = dataset_named(data.name, form=form if is_binary else "levels", labels=True)
     classifier = _classifier(with_classes, folder)
     rng = torch.Generator().manual_seed(seed)
@@ -231,8 +230,7 @@ def _gaussian_samples(data: Dataset, num: int, seed: int) -> Tensor:
     preparation = preparation_of(data)
     if preparation is None:
         return FullGaussian.fitted(data.train.x).sample(num, rng=rng)
-    binary = preparation.support.is_discrete and not isinstance(preparation, Levels)
-    used = preparation if binary else Dequantisation(preparation.num_levels)
+    used = preparation if preparation.is_binary else Dequantisation(preparation.num_levels)
     gaussian = FullGaussian.fitted(used(data.train.x, rng))
     return used.grey(gaussian.sample(num, rng=rng))
 

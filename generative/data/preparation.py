@@ -76,6 +76,11 @@ class AbstractPreparation(ABC):
     def support(self) -> constraints.Constraint:
         """Where prepared events lie, which a generator of them must have as its support."""
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether prepared events are zeros and ones, which tell less than the levels."""
+        return isinstance(self.support, type(constraints.boolean))
+
     @abstractmethod
     def __call__(
         self, x: Shaped[Tensor, "batch ..."], rng: torch.Generator | None = None

@@ -128,7 +128,8 @@ TASKS = (
         "fashion-mnist",
         "Fashion-MNIST of 28 x 28, fixed zeros and ones (at least half of the highest level)",
         BINARY,
-        updates=600,
+        updates=400,
+        batch_size=64,
         published=BINARY_MNIST,
         protocol=BINARY_PROTOCOL,
     ),
@@ -137,7 +138,8 @@ TASKS = (
         "fashion-mnist",
         "Fashion-MNIST of 28 x 28 in 256 levels",
         GREY,
-        updates=600,
+        updates=400,
+        batch_size=64,
         published=GREY_MNIST,
         protocol=GREY_PROTOCOL,
     ),
@@ -182,12 +184,12 @@ OVERRIDES = {
     ("digits-grey", "gated-pixelcnn"): {"batch_size": 64},
     ("fashion-grey", "made"): {"form": "dequantised"},  # 784 times 256 outputs are too many
     # what follows costs a second and more for an update of 128 events, and a minute to evaluate
-    ("fashion-binary", "gated-pixelcnn"): {"updates": 400, "batch_size": 16, "evaluations": 1},
-    ("fashion-grey", "gated-pixelcnn"): {"updates": 300, "batch_size": 16, "evaluations": 1},
-    ("fashion-binary", "transformer"): {"updates": 300, "batch_size": 8, "evaluations": 1},
-    ("fashion-grey", "transformer"): {"updates": 300, "batch_size": 8, "evaluations": 1},
+    ("fashion-binary", "gated-pixelcnn"): {"updates": 300, "batch_size": 16, "evaluations": 1},
+    ("fashion-grey", "gated-pixelcnn"): {"updates": 200, "batch_size": 16, "evaluations": 1},
+    ("fashion-binary", "transformer"): {"updates": 200, "batch_size": 8, "evaluations": 1},
+    ("fashion-grey", "transformer"): {"updates": 200, "batch_size": 8, "evaluations": 1},
 }
-UNET_UPDATES, UNET_CHANNELS, UNET_BATCH, UNET_EVALUATIONS = 500, 16, 32, 2
+UNET_UPDATES, UNET_CHANNELS, UNET_BATCH, UNET_EVALUATIONS = 400, 16, 32, 1
 ADVERSARIES = 2  # times as many updates of adversaries, which need them
 SAMPLING_STEPS = 50
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
+import torch
+from numpy.typing import NDArray
 from torch.distributions import constraints
 
 from ..configuration import config_from_json, config_to_json
@@ -101,5 +103,13 @@ class AbstractFamily(AbstractGenerator):
         loaded: Self = make(
             shapes["event_shape"], context_shape=shapes["context_shape"], **hyperparameters
         )
+        for name, parameter in loaded.named_parameters():
+            if name in arrays and parameter.dtype != _dtype_of(arrays[name]):
+                loaded.to(_dtype_of(arrays[name]))  # all of it, as ``double`` did before
+            break
         restore_module(loaded, arrays)
         return loaded.eval()
+
+
+def _dtype_of(array: NDArray[Any]) -> torch.dtype:
+    return torch.from_numpy(array.reshape(-1)[:0]).dtype

@@ -128,3 +128,12 @@ def test_sampling_untrained_is_warned_of():
         warnings.simplefilter("error")
         fit(generator, torch.randn(8, 2), num_updates=1)
         generator.sample(1)
+
+
+def test_a_generator_of_float64_comes_back_as_such(tmp_path):
+    line = Linear((2,)).double()
+    line.save(tmp_path / "line")
+    loaded = Linear.load(tmp_path / "line")
+    assert {p.dtype for p in loaded.parameters()} == {torch.float64}
+    for name, value in line.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..storage import read_arrays, write_arrays
-from .data.dataset import Dataset, Events
+from .data.dataset import Dataset, Events, bytes_of
 
 __all__ = [
     "FitCheckpoint",
@@ -181,21 +183,27 @@ def events_in_words(events: Events | None) -> str:
 def preparation_in_words(prepare: object) -> str:
     """What tells a preparation from others.
 
-    Dataclasses are told by their type and fields, functions and methods by their qualified name,
-    partial ones by their arguments too, all else by its type: what those hold may change while
-    they are used.
+    Dataclasses are told by their type and fields, functions by their qualified name and what they
+    close over, methods by their object too, partial ones by their arguments, all else by its type:
+    what those hold may change while they are used. Two lambdas of one place that close over the
+    same are not told apart.
 
     Example:
         >>> preparation_in_words(partial(round, ndigits=2))
         'round(ndigits=2)'
     """
-    if prepare is None or isinstance(prepare, bool | int | float | str):
+    if isinstance(prepare, np.generic):
+        prepare = prepare.item()
+    if prepare is None or isinstance(prepare, bool | int | float | complex | str):
         return repr(prepare)
     if isinstance(prepare, tuple | list):
         return f"({', '.join(map(preparation_in_words, prepare))})"
+    if isinstance(prepare, Mapping):
+        named = [f"{key!r}: {preparation_in_words(value)}" for key, value in prepare.items()]
+        return f"{{{', '.join(named)}}}"
     if isinstance(prepare, Tensor | np.ndarray):
-        numbers = prepare.detach().cpu() if isinstance(prepare, Tensor) else prepare
-        digest = zlib.crc32(np.ascontiguousarray(numbers).data)
+        own = bytes_of(prepare) if isinstance(prepare, Tensor) else np.ascontiguousarray(prepare)
+        digest = zlib.crc32(own.data)
         return f"{type(prepare).__name__} {tuple(prepare.shape)} with checksum {digest:08x}"
     if isinstance(prepare, partial):
         given = [preparation_in_words(value) for value in prepare.args]
@@ -207,6 +215,15 @@ def preparation_in_words(prepare: object) -> str:
             for field in dataclasses.fields(prepare)
         ]
         return f"{_name(type(prepare))}({', '.join(fields)})"
+    if isinstance(prepare, MethodType):
+        return f"{_name(prepare)} of {preparation_in_words(prepare.__self__)}"
+    if isinstance(prepare, FunctionType):
+        closed = inspect.getclosurevars(prepare).nonlocals
+        given = [
+            f"{name}={'itself' if value is prepare else preparation_in_words(value)}"
+            for name, value in closed.items()
+        ]
+        return f"{_name(prepare)}{' with ' if given else ''}{', '.join(given)}"
     return _name(prepare if hasattr(prepare, "__qualname__") else type(prepare))
 
 

@@ -41,11 +41,20 @@ def gradient_of(
         device: That they live on.
         compiled: Compile, at the first call.
         mixed_precision: Compute losses in bfloat16 where PyTorch holds that to be safe.
+
+    Raises:
+        ValueError: At a call, the loss is not one number of each event, or has no gradient.
     """
 
     def mean_loss(x: Tensor, context: Tensor | None) -> Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed_precision):
-            return phase.loss(x, context, None).mean()
+            losses = phase.loss(x, context, None)
+        if losses.shape != (len(x),):
+            raise ValueError(
+                f"expected {phase.name} of shape ({len(x)},), one of each event, got "
+                f"{tuple(losses.shape)}"
+            )
+        return losses.mean()
 
     if compiled and not isinstance(generator, AbstractPhased) and not _counts(generator):
         return _one_graph(mean_loss, generator, phase.parameters)
@@ -54,6 +63,11 @@ def gradient_of(
 
     def gradient(x: Tensor, context: Tensor | None) -> tuple[Tensor, Sequence[Tensor | None]]:
         loss = loss_of(x, context)
+        if not loss.requires_grad:
+            raise ValueError(
+                f"expected {phase.name} that depends on parameters of {type(generator).__name__}, "
+                "got one without a gradient: is it computed with no_grad, detach or item?"
+            )
         # not backward(), which would leave gradients in other phases' parameters
         found = torch.autograd.grad(loss, parameters, allow_unused=True)
         return loss.detach(), found

@@ -185,8 +185,13 @@ class AbstractGenerator(nn.Module, ABC):
         rng: torch.Generator | None,
     ) -> Tensor:
         """(num, *event) or (num, B, *event): as `sample`, by a function like `_sample`."""
-        if isinstance(num, bool) or not isinstance(num, int):
-            raise TypeError(f"expected a whole number of samples, got {num!r}")
+        message = f"expected a whole number of samples, got {num!r}"
+        if isinstance(num, bool):
+            raise TypeError(message)
+        try:
+            num = operator.index(num)  # NumPy has integers of its own
+        except TypeError:
+            raise TypeError(message) from None
         if num < 1:
             raise ValueError(f"expected at least 1 sample, got {num}")
         self._check_temperature(temperature)
@@ -217,19 +222,24 @@ class AbstractGenerator(nn.Module, ABC):
         if torch.compiler.is_compiling():  # a graph cannot depend on numbers
             return
         if not self.support.is_discrete:
-            if not x.isfinite().all():
+            if not _is_true(x.isfinite().all()):
                 raise ValueError(
                     f"expected finite numbers in {self._in_words()}, got NaN or infinity"
                 )
             if isinstance(self.support, type(constraints.real)):
                 return
         inside: Tensor = self.support.check(x)  # type: ignore[no-untyped-call]  # PyTorch has no types
-        if not inside.all():
-            place = tuple((~inside).nonzero()[0].tolist())
-            raise ValueError(f"expected {self._in_words()}, got {x[place].item()} at {place}")
+        if not _is_true(inside.all()):
+            place = tuple((~inside).nonzero()[0].tolist())  # of a number, or of a whole vector
+            raise ValueError(f"expected {self._in_words()}, got {x[place].tolist()} at {place}")
 
     def _check_shapes(self, x: Tensor, context: Tensor | None) -> None:
         """What can be told without looking at the events' numbers."""
+        self._check_kind(x)
+        self._check_context(context, len(x))
+
+    def _check_kind(self, x: Tensor) -> None:
+        """The same of events alone."""
         if not isinstance(x, Tensor):
             raise TypeError(f"expected events as a torch.Tensor, got {type(x).__name__}")
         if tuple(x.shape[1:]) != self.event_shape:
@@ -244,7 +254,6 @@ class AbstractGenerator(nn.Module, ABC):
             dtype = self.example.dtype
             if x.dtype != dtype:
                 raise ValueError(f"expected events of {dtype}, as parameters are, got {x.dtype}")
-        self._check_context(context, len(x))
 
     def _check_context(self, context: Tensor | None, num: int | None) -> None:
         if self.context_shape is None:
@@ -268,7 +277,7 @@ class AbstractGenerator(nn.Module, ABC):
             raise ValueError(
                 f"expected contexts of {dtype}, as parameters are, got {context.dtype}"
             )
-        if not torch.compiler.is_compiling() and not context.isfinite().all():
+        if not torch.compiler.is_compiling() and not _is_true(context.isfinite().all()):
             raise ValueError("expected finite contexts, got NaN or infinity among them")
 
     def _check_temperature(self, temperature: float) -> None:
@@ -447,6 +456,14 @@ def checked_shape(given: Sequence[int], name: str) -> tuple[int, ...]:
     if math.prod(shape) > sys.maxsize:
         raise ValueError(f"expected {name} of at most {sys.maxsize} entries, got {shape}")
     return shape
+
+
+def _is_true(found: Tensor) -> bool:
+    """Whether a check holds; one of numbers that nobody can look at does."""
+    try:
+        return bool(found)
+    except RuntimeError:  # within torch.vmap, and on the meta device
+        return True
 
 
 def _text(shape: tuple[int, ...]) -> str:

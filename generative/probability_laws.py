@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from .generator import AbstractBound, AbstractDensity, AbstractGenerator, AbstractLatent
+from .proposals import drawn_around, log_density_around
 
 __all__ = [
     "check_bound",
@@ -27,6 +28,7 @@ __all__ = [
     "check_frequencies",
     "check_latents",
     "check_rows",
+    "check_total_bound",
     "check_total_probability",
     "check_transform",
     "enumerated_events",
@@ -36,6 +38,8 @@ __all__ = [
 _FALSE_ALARM = 1e-6  # probability that a sampled law fails although it holds
 _MOST_EVENTS = 1 << 13  # that are enumerated
 _MOST_CONTEXTS = 2  # in which samples are counted
+_AROUND_BOUNDS = 500  # samples, around which bounds are integrated
+_MOST_ENTRIES = 3  # of events over which bounds are
 _FEWEST = 100  # weighted points that tell something
 _WORST = float(stats.norm.isf(_FALSE_ALARM / 2))  # deviations
 
@@ -143,12 +147,14 @@ def check_density(
     for own, drawn in _drawn_in_contexts(generator, few, 2 * num_samples, seed):
         first, second = torch.tensor_split(drawn.flatten(1).double().cpu(), 2)
         rng = _rng(first, seed + 1)
-        y = _around(first, rng)
-        log_p, log_q = _log_density(generator, y, own), _log_around(y, first)
+        y = drawn_around(first, rng)
+        log_p, log_q = _log_density(generator, y, own), log_density_around(y, first)
         weights = (log_p - log_q).exp()
         if float(weights.sum() ** 2 / weights.square().sum().clamp(min=1e-300)) < _FEWEST:
             if with_samples:
-                _check_probable(_log_density(generator, second, own), _log_around(second, first))
+                _check_probable(
+                    _log_density(generator, second, own), log_density_around(second, first)
+                )
             continue
         total, error = float(weights.mean()), float(weights.std()) / math.sqrt(len(weights))
         _require(
@@ -192,6 +198,57 @@ def check_bound(
         f"log_prob_bound: expected at most {float(exact[worst]):.6g} ({known}), got a mean of "
         f"{float(mean[worst]):.6g} of {num_samples} estimates for event {worst}",
     )
+
+
+def check_total_bound(
+    generator: AbstractBound,
+    context: Tensor | None = None,
+    *,
+    num_samples: int = 200,
+    seed: int = 0,
+) -> None:
+    """Probabilities that are at least exp(bound) add up, or integrate, to no more than 1.
+
+    It is what a mean in place of a sum or a forgotten constant breaks, where no exact
+    log-probability is known to compare with. The integral is taken as in `check_density`, of up to
+    three entries; nothing is said of more, nor of more events than can be enumerated.
+
+    Args:
+        generator: Of a finite set of events, or of a continuous density.
+        context: (B, *context), if it takes one; the first two are tried.
+        num_samples: Estimates of each event's bound; a tenth of them where it is integrated.
+        seed: Of all that is drawn.
+
+    Raises:
+        AssertionError: They are more.
+    """
+    enumerable = num_events(generator) <= _MOST_EVENTS
+    if not enumerable and (generator.support.is_discrete or generator.num_entries > _MOST_ENTRIES):
+        return
+    few = None if context is None else context[:_MOST_CONTEXTS]
+    for own, drawn in _drawn_in_contexts(generator, few, _AROUND_BOUNDS, seed):
+        rng = _rng(generator.example, seed + 1)
+        if enumerable:
+            events = enumerated_events(generator)
+            terms = len(events) * _least_bounds(generator, events, own, num_samples, rng).exp()
+        else:
+            centres = drawn.flatten(1).double().cpu()
+            y = drawn_around(centres, _rng(centres, seed + 2))
+            events = y.to(generator.example).view(-1, *generator.event_shape)
+            inside: Tensor = generator.support.check(events)  # type: ignore[no-untyped-call]  # PyTorch has no types
+            possible = inside.flatten(1).all(dim=1)
+            terms = torch.zeros(len(y), dtype=torch.float64)
+            few_times = max(2, num_samples // 10)
+            found = _least_bounds(generator, events[possible], own, few_times, rng)
+            terms[possible.cpu()] = (found - log_density_around(y, centres)[possible.cpu()]).exp()
+        total, error = float(terms.mean()), float(terms.std()) / math.sqrt(len(terms))
+        slack = 0.01 if enumerable else 0.05 + _WORST * error
+        _require(
+            total < 1 + slack,
+            f"log_prob_bound: expected bounds of probabilities, whose exponentials are at most 1 "
+            f"in all, got {total:.4g}: is a mean taken instead of a sum over an event's entries, "
+            "a divergence left out, or its sign wrong?",
+        )
 
 
 def check_latents(
@@ -332,36 +389,6 @@ def _drawn_in_contexts(
         yield context[i : i + 1], drawn[:, i]
 
 
-def _around(centres: Tensor, rng: torch.Generator) -> Tensor:
-    """(2N, D) points, half near (N, D) centres and half far around."""
-    num, size = centres.shape
-    middle, width, near = _scales(centres)
-    own = centres[torch.randint(num, (num,), generator=rng)]
-    noise = torch.randn(num, size, generator=rng, dtype=torch.float64)
-    tails = (torch.rand(num, size, generator=rng, dtype=torch.float64) - 0.5) * math.pi
-    return torch.cat([own + near * noise, middle + 2 * width * tails.tan()])
-
-
-def _log_around(y: Tensor, centres: Tensor) -> Tensor:
-    """(M,) log-densities of points that `_around` draws: kernels, and a Cauchy law."""
-    num, size = centres.shape
-    middle, width, near = _scales(centres)
-    squared = torch.cdist(y / near, centres / near).square()
-    kernels = (-squared / 2).logsumexp(dim=1) - math.log(num)
-    kernels -= near.log().sum() + size / 2 * math.log(2 * math.pi)
-    scaled = (y - middle) / (2 * width)
-    cauchy = -(math.pi * 2 * width * (1 + scaled.square())).log().sum(dim=1)
-    return torch.logaddexp(kernels, cauchy) - math.log(2)
-
-
-def _scales(centres: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(D,) the middle of (N, D) points, a deviation of theirs, and that of kernels on them."""
-    num, size = centres.shape
-    low, high = (centres.quantile(share, dim=0) for share in (0.16, 0.84))
-    width = ((high - low) / 2).clamp(min=1e-6)  # heavy tails have no other deviation
-    return centres.median(dim=0).values, width, width * num ** (-1 / (size + 4))  # Scott's rule
-
-
 def _log_density(generator: AbstractDensity, y: Tensor, context: Tensor | None) -> Tensor:
     """(M,) of (M, D) points in 64 bits; minus infinity outside of the support."""
     events = y.to(generator.example).view(-1, *generator.event_shape)
@@ -417,6 +444,26 @@ def _log_probs(generator: AbstractDensity, events: Tensor, context: Tensor | Non
             own = None if context is None else context.expand(len(part), *context.shape[1:])
             found.append(generator.log_prob(part, own))
     return torch.cat(found)
+
+
+def _least_bounds(
+    generator: AbstractBound,
+    events: Tensor,
+    context: Tensor | None,
+    num: int,
+    rng: torch.Generator,
+) -> Tensor:
+    """(N,) means of estimated bounds in one context, less two standard errors.
+
+    An estimate's noise makes its exponential larger in the mean.
+    """
+    own = None if context is None else context.expand(len(events), *context.shape[1:])
+    with torch.no_grad():
+        drawn = torch.stack(
+            [generator.log_prob_bound(events, own, rng=rng) for _ in range(num)]
+        ).double()
+    least = drawn.mean(dim=0) - 2 * drawn.std(dim=0) / math.sqrt(num)
+    return least.nan_to_num(nan=-math.inf).cpu()  # far away numbers overflow
 
 
 def _is_boolean(support: Any) -> bool:

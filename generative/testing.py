@@ -47,6 +47,7 @@ from .probability_laws import (
     check_frequencies,
     check_latents,
     check_rows,
+    check_total_bound,
     check_total_probability,
     check_transform,
     enumerated_events,
@@ -70,6 +71,7 @@ __all__ = [
     "check_nothing_changes",
     "check_rows",
     "check_samples",
+    "check_total_bound",
     "check_total_probability",
     "check_transform",
     "check_units",
@@ -91,7 +93,9 @@ def check_generator(
     """Hold a generator to every law of this module that its capabilities let it be held to.
 
     Args:
-        generator: Untrained or trained; it is copied, not changed.
+        generator: Untrained or trained; it is copied, not changed. A few hundred updates of `fit`
+            let more be seen: parameters near 0 hide a variance that is taken for a deviation, or
+            components that are drawn alike.
         x: (B, *event) at least two events in its support.
         context: (B, *context), if it takes one; not all alike.
         seed: Of all that is drawn.
@@ -131,6 +135,7 @@ def check_generator(
             check_density(generator, context, seed=seed, with_samples=follows_density)
     if isinstance(generator, AbstractBound):
         check_bound(generator, x, context, seed=seed)
+        check_total_bound(generator, context, seed=seed)
     if isinstance(generator, AbstractLatent):
         check_latents(generator, x, context, seed=seed)
 

@@ -322,7 +322,7 @@ class _Training:
     def _report(self, watcher: FitWatcher | None, bar: tqdm[Any]) -> None:
         self._check_finite()
         progress = self._progress
-        means = average_numbers(self._sums / progress.summed).tolist()
+        means = (self._sums / progress.summed).tolist()
         names = [phase.name for phase in self._phases]
         progress.losses = dict(zip(names, means, strict=True))
         self._sums.zero_()
@@ -339,12 +339,22 @@ class _Training:
         Raises:
             ValueError: It is not.
         """
+        average_numbers(self._sums)  # a file has one process's, with which all go on
         if not self._sums.isfinite().all():
             raise ValueError(
                 f"expected finite losses, got {self._sums.tolist()} within the last "
                 f"{self._progress.summed} of {self._progress.update} updates: the learning rate "
                 f"of {self._settings.learning_rate} may be too high, or gradients need clipping "
                 "(max_grad_norm)"
+            )
+        named = dict(self.generator.named_parameters())
+        finite = torch.stack([parameter.isfinite().all() for parameter in named.values()]).tolist()
+        if not all(finite):
+            first = list(named)[finite.index(False)]
+            raise ValueError(
+                f"expected finite parameters, got NaN or infinity in {first} after "
+                f"{self._progress.update} updates with finite losses: the loss may have no finite "
+                "gradient somewhere, as a root or a norm at 0 has none"
             )
 
     def _evaluate(self, watcher: FitWatcher | None) -> None:
@@ -356,7 +366,7 @@ class _Training:
             progress.held_out_loss = loss
             if watcher is not None:
                 watcher.logged(progress.update, {"eval/loss": loss})
-            if not loss >= progress.best_loss:
+            if loss < progress.best_loss:  # NaN is never better
                 progress.best_loss, progress.best_update = loss, progress.update
                 progress.evaluations_since = 0
                 if self._settings.patience is not None:

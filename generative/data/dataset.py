@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["BatchOrder", "Dataset", "Events", "Preparation", "split_events"]
+__all__ = ["BatchOrder", "Dataset", "Events", "Preparation", "bytes_of", "split_events"]
 
 Preparation: TypeAlias = Callable[[Tensor, "torch.Generator | None"], Tensor]
 
@@ -54,7 +54,7 @@ class Events:
         parts = [self.x] if self.context is None else [self.x, self.context]
         checksum = 0
         for part in parts:
-            checksum = zlib.crc32(np.ascontiguousarray(part.cpu().numpy()).data, checksum)
+            checksum = zlib.crc32(bytes_of(part).data, checksum)
         return checksum
 
     def take(self, indices: Tensor | slice) -> Events:
@@ -97,8 +97,23 @@ class Dataset:
                 )
 
     def prepared(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """A batch as a generator takes it."""
-        return x if self.prepare is None else self.prepare(x, rng)
+        """A batch as a generator takes it.
+
+        Raises:
+            TypeError: The preparation gives no tensor.
+            ValueError: It gives more or fewer events than it was given.
+        """
+        if self.prepare is None:
+            return x
+        found = self.prepare(x, rng)
+        if not isinstance(found, Tensor):
+            raise TypeError(f"expected prepared events, got {type(found).__name__}")
+        if found.shape[:1] != x.shape[:1]:
+            raise ValueError(
+                f"expected a preparation that keeps all of {len(x)} events, got shape "
+                f"{tuple(found.shape)}"
+            )
+        return found
 
 
 def split_events(
@@ -157,6 +172,17 @@ class BatchOrder:
             rng = np.random.default_rng([self._seed, epoch])
             self._epoch, self._order = epoch, rng.permutation(self._num_events)
         return self._order[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+def bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
+    """(M,) a tensor's numbers as they are in memory, of any dtype, also those NumPy has not.
+
+    Example:
+        >>> bytes_of(torch.ones(1, dtype=torch.bfloat16))
+        array([128,  63], dtype=uint8)
+    """
+    own = tensor.detach().cpu().contiguous().flatten()
+    return own.view(torch.uint8).numpy()
 
 
 def _shapes(events: Events) -> tuple[tuple[int, ...], tuple[int, ...] | None]:

@@ -191,7 +191,7 @@ class AbstractDiffusion(AbstractFamily):
 
         Args:
             x: (B, *event) with what is known, in the generator's dtype; the rest may be NaN.
-            known: (B, *event) of bools, which entries are; it may be all of them, or none.
+            known: (B, *event) or (*event) of bools, which entries are; it may be all, or none.
             context: (B, *context), if the generator takes one.
             log_weight: A function that is to be high too, from (B, *event) to (B,).
             through_network: Whether its derivative is taken through the network (see `tilting`).
@@ -200,7 +200,8 @@ class AbstractDiffusion(AbstractFamily):
             rng: Of the draws.
 
         Raises:
-            TypeError: What is known is marked by other than bools, or as for `sample`.
+            TypeError: What is known is marked by other than bools, the rounds are no number, or
+                as for `sample`.
             ValueError: A shape or the dtype does not fit, a context is missing or too much, an
                 entry that is known is not finite, or as for `sample_tilted`.
 
@@ -210,12 +211,18 @@ class AbstractDiffusion(AbstractFamily):
         self._warn_in_training_mode()
         self._check_shapes(x, context)
         self._check_temperature(temperature)
-        if known.shape != x.shape:
-            raise ValueError(f"expected known entries {tuple(x.shape)}, got {tuple(known.shape)}")
-        if known.dtype != torch.bool:
-            raise TypeError(f"expected known entries marked by torch.bool, got {known.dtype}")
+        if not isinstance(known, Tensor) or known.dtype != torch.bool:
+            found = known.dtype if isinstance(known, Tensor) else type(known).__name__
+            raise TypeError(f"expected known entries marked by torch.bool, got {found}")
+        if known.shape not in (x.shape, x.shape[1:]):
+            raise ValueError(
+                f"expected which entries of {tuple(x.shape)} are known, got {tuple(known.shape)}"
+            )
+        known = known.expand(x.shape)
         if not x[known].isfinite().all():
             raise ValueError("expected finite numbers where they are known, got NaN or infinity")
+        if isinstance(rounds, bool) or not isinstance(rounds, int):
+            raise TypeError(f"expected a whole number of rounds, got {rounds!r}")
         if rounds < 1:
             raise ValueError(f"expected at least 1 round, got {rounds}")
         wishes = Wishes(x, known, log_weight, through_network, rounds)
@@ -224,10 +231,23 @@ class AbstractDiffusion(AbstractFamily):
 
     # ---- what families use ----------------------------------------------------------------------
 
-    def _check_question(self, x: Tensor, context: Tensor | None) -> None:
-        """Check what ``denoised`` is given, from which a context may be left out."""
-        if tuple(x.shape[1:]) != self.event_shape or context is not None:
-            self._check_shapes(x, context)
+    def _check_question(self, x: Tensor, context: Tensor | None, guidance: float) -> None:
+        """Check what ``denoised`` is given, from which a context may be left out.
+
+        Raises:
+            ValueError: A shape or a dtype does not fit, or guidance is wanted without a context,
+                or of a network that was never asked without one.
+        """
+        self._check_kind(x)
+        if context is not None:
+            self._check_context(context, len(x))
+        if not -1 <= guidance < math.inf:
+            raise ValueError(f"expected guidance of at least -1, got {guidance}")
+        if guidance != 0 and (context is None or self.config.drop_context == 0):
+            raise ValueError(
+                f"expected a context, and drop_context above 0, for guidance of {guidance}, got "
+                f"{'none' if context is None else 'a network that always learnt with contexts'}"
+            )
 
     def _sample(
         self,

@@ -142,9 +142,10 @@ class DDPM(AbstractDiffusion, AbstractBound):
             guidance: w of classifier-free guidance.
 
         Raises:
-            ValueError: A shape does not fit, or there is no such time.
+            ValueError: A shape or a dtype does not fit, there is no such time, or no context to be
+                guided by.
         """
-        self._check_question(x_t, context)
+        self._check_question(x_t, context, guidance)
         if not 1 <= t <= self.config.num_steps:
             raise ValueError(f"expected a time from 1 to {self.config.num_steps}, got {t}")
         return self._denoiser([t], context, guidance, Wishes())(x_t, t)

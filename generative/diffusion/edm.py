@@ -200,10 +200,9 @@ class EDM(AbstractLevelDiffusion, AbstractDensity, AbstractInitialised):
             rng: Of the signs.
 
         Raises:
-            ValueError: A shape does not fit, a context is missing or too much, or there are no
-                probes.
+            ValueError: As `check_events`, or there are no probes.
         """
-        self._check_shapes(x, context)
+        self.check_events(x, context)
         return self._density(x, context, trace=True, num_probes=num_probes, rng=rng)
 
     # ---- the contract ---------------------------------------------------------------------------

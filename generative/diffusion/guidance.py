@@ -89,8 +89,8 @@ def predictor(
         present, absent = told(time, context), without(time)
         if not _is_faster_doubled(network, x):
             return guided(network.denoise(x, present), network.denoise(x, absent), weight)
-        rows = torch.cat([present, absent.expand(len(x), -1)])
-        conditional, unconditional = network.denoise(torch.cat([x, x]), rows).chunk(2)
+        both = torch.cat([present, absent.expand(len(x), -1)])
+        conditional, unconditional = network.denoise(torch.cat([x, x]), both).chunk(2)
         return guided(conditional, unconditional, weight)
 
     return predict

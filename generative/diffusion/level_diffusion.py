@@ -51,9 +51,10 @@ class AbstractLevelDiffusion(AbstractDiffusion):
             guidance: w of classifier-free guidance.
 
         Raises:
-            ValueError: A shape does not fit, or the deviation is not positive.
+            ValueError: A shape or a dtype does not fit, the deviation is not positive, or there is
+                no context to be guided by.
         """
-        self._check_question(x, context)
+        self._check_question(x, context, guidance)
         check_level(sigma)
         return self._denoised(x, sigma, context, guidance)
 

@@ -96,7 +96,9 @@ def tilted(
             )
         if not values.requires_grad:
             raise ValueError("expected a differentiable function of events, got constants")
-        (slope,) = torch.autograd.grad(values.sum(), given)
+        (slope,) = torch.autograd.grad(values.sum(), given, allow_unused=True)
+    if slope is None:
+        raise ValueError("expected a function of events, got numbers that do not depend on them")
     if not slope.isfinite().all():
         raise ValueError(
             "expected a function with a finite derivative, got NaN or infinity: it is undefined "

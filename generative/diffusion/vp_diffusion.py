@@ -172,10 +172,9 @@ class VPDiffusion(AbstractLevelDiffusion, AbstractBound):
             rng: Of the signs.
 
         Raises:
-            ValueError: A shape does not fit, a context is missing or too much, or there are no
-                probes.
+            ValueError: As `check_events`, or there are no probes.
         """
-        self._check_shapes(x, context)
+        self.check_events(x, context)
         highest = math.exp(self.config.gamma_1 / 2)
         return self._density_by_flow(
             x,

@@ -1,5 +1,6 @@
 """What a checkpoint remembers of data and of what is done to them."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,18 @@ from torch import nn
 
 def halved(x, rng, by=2.0):
     return x / by
+
+
+def divided(by):
+    return lambda x, rng: x / by
+
+
+@dataclass(frozen=True)
+class Divided:
+    by: object
+
+    def prepared(self, x, rng=None):
+        return x / self.by
 
 
 class Halving(nn.Module):
@@ -38,6 +51,23 @@ def test_equal_events_have_equal_words():
     assert len({words, *map(events_in_words, others)}) == 1 + len(others)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.bool, torch.int64, torch.float32])
+def test_events_of_any_dtype_have_words(dtype):
+    x = torch.tensor([[0, 1], [1, 1]], dtype=dtype)
+    words = events_in_words(Events(x))
+    assert words == events_in_words(Events(x.clone()))
+    assert words != events_in_words(Events(x.flip(0)))
+    if dtype.is_floating_point:
+        assert words == events_in_words(Events(x.clone().requires_grad_()))
+
+
+def test_a_preparation_may_call_itself():
+    def folded(x, rng=None):
+        return x if x.abs().max() < 1 else folded(x / 2)
+
+    assert "folded with folded=itself" in preparation_in_words(folded)
+
+
 def test_equal_preparations_have_equal_words():
     makes = [
         lambda: None,
@@ -54,6 +84,14 @@ def test_equal_preparations_have_equal_words():
         lambda: partial(halved, by=np.zeros(2)),
         Halving,
         lambda: Halving().other,
+        lambda: divided(2.0),
+        lambda: divided(3.0),
+        lambda: divided({"by": 2.0}),
+        lambda: divided({"by": 3.0}),
+        lambda: Divided(2.0).prepared,
+        lambda: Divided(np.float32(3.0)).prepared,
+        lambda: Divided(torch.ones(2, dtype=torch.bfloat16)).prepared,
+        lambda: Divided(torch.zeros(2, dtype=torch.bfloat16)).prepared,
     ]
     words = [preparation_in_words(make()) for make in makes]
     assert words == [preparation_in_words(make()) for make in makes]  # no address in memory

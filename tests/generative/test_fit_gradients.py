@@ -168,3 +168,20 @@ def test_many_generators_in_one_process_are_compiled(without_shape_checks):
         loss, (found, _) = gradient(torch.ones(number, 3), None)
         assert loss.isfinite() and found.isfinite().all()
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before + 11
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda x: (x - 1).square().mean(), r"expected nll of shape \(7,\), .* got \(\)"),
+        (lambda x: (x - 1).square(), r"expected nll of shape \(7,\), .* got \(7, 3\)"),
+        (lambda x: x.detach().sum(dim=1), "expected nll that depends on parameters of RealNVP"),
+    ],
+)
+def test_a_loss_is_one_number_of_each_event_with_a_gradient(loss, message):
+    generator = flow()
+    x, context = events(generator)
+    shift = next(generator.parameters())
+    phase = Phase("nll", lambda x, c, rng: loss(x + shift.sum()), [shift])
+    with pytest.raises(ValueError, match=message):
+        gradient_of(phase, generator, CPU)(x, context)

@@ -57,9 +57,41 @@ SCRIPT = textwrap.dedent(
 )
 
 
-def started(folder, name, **environment):
+CUT_SCRIPT = textwrap.dedent(
+    """
+    import os, sys
+    sys.path.insert(0, sys.argv[1])
+    import torch
+    torch.set_num_threads(1)
+    from gymagine.generative.parallel_training import launched_group
+    from gymagine.generative.training import fit
+    from examples import Gaussian
+
+    class Cut(Gaussian):
+        num_losses = 0
+        def _loss(self, x, context, rng):
+            self.num_losses += 1
+            if self.num_losses > int(os.environ.get("CUT", 100)):
+                os._exit(3)
+            return super()._loss(x, context, rng)
+
+    class Watcher:
+        def logged(self, update, scalars):
+            print(update, scalars["train/loss"])
+        def evaluated(self, update, generator):
+            pass
+
+    with launched_group():
+        x = 3 + 2 * torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+        fit(Cut(), x, num_updates=20, batch_size=16, learning_rate=0.3, log_interval=10,
+            watcher=Watcher(), checkpoint=f"{sys.argv[2]}.fit", checkpoint_interval=3)
+    """
+)
+
+
+def started(folder, name, text=SCRIPT, **environment):
     script = folder / "script.py"
-    script.write_text(SCRIPT)
+    script.write_text(text)
     return subprocess.Popen(
         [sys.executable, script, os.path.dirname(__file__), folder / name],
         env=os.environ | environment,
@@ -95,6 +127,28 @@ def test_what_no_gradient_moves_is_that_of_the_whole_batch(tmp_path):
         assert torch.equal(first, second)
         torch.testing.assert_close(first, torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
         assert (first != 0).any()
+
+
+@pytest.mark.slow
+def test_what_is_reported_after_a_cut_is_of_all_processes(tmp_path):
+    """A file has one process's running sums, which are those of its share alone."""
+
+    def both(name, **environment):
+        place = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": free_port()}
+        processes = [
+            started(tmp_path, name, CUT_SCRIPT, RANK=str(i), **place, **environment)
+            for i in range(2)
+        ]
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        return outputs[0], [process.returncode for process in processes]
+
+    whole, codes = both("whole")
+    assert codes == [0, 0]
+    assert [line.split()[0] for line in whole.splitlines()] == ["10", "20"]
+    assert both("cut", CUT="7") == ("", [3, 3])  # between two reports, after a checkpoint at 6
+    assert both("cut") == (whole, [0, 0])
+    files = [(tmp_path / f"{name}.fit").read_bytes() for name in ("whole", "cut")]
+    assert files[0] == files[1]
 
 
 def test_a_process_alone_has_all():

@@ -288,6 +288,40 @@ def test_right_densities_of_any_scale_pass(scale, num, seed):
     check_density(generator, seed=seed)
 
 
+class OnlyBounded(AbstractBound):
+    """Something whose log-probability only it knows; noisy estimates of it, less a gap."""
+
+    def __init__(self, known, entries=torch.sum, gap=0.1):
+        super().__init__(known.event_shape, support=known.support)
+        self.known, self.entries, self.gap = known, entries, gap
+
+    def _log_prob_bound(self, x, context, rng):
+        known = self.known
+        if isinstance(known, Coins):
+            each = x * nn.functional.logsigmoid(known.logits)
+            each = each + (1 - x) * nn.functional.logsigmoid(-known.logits)
+        else:
+            each = torch.distributions.Normal(known.mean, known.log_sigma.exp()).log_prob(x)
+        noise = torch.randn(len(x), generator=rng, dtype=each.dtype)
+        return self.entries(each, dim=1) - self.gap + 0.3 * noise
+
+    def _loss(self, x, context, rng):
+        return -self._log_prob_bound(x, context, rng)
+
+    def _sample(self, num, context, temperature, rng):
+        return self.known._sample(num, context, temperature, rng)
+
+
+@pytest.mark.parametrize("make", [Coins, Gaussian])
+def test_bounds_of_what_is_not_known_are_of_probabilities(make):
+    events = BITS if make is Coins else X
+    for gap in (0.0, 0.1, 5.0):
+        check_generator(OnlyBounded(make(), gap=gap), events)
+    for wrong in (OnlyBounded(make(), torch.mean), OnlyBounded(make(), gap=-0.6)):
+        with pytest.raises(AssertionError, match="exponentials are at most 1 in all"):
+            check_generator(wrong, events)
+
+
 def test_transforms():
     x = torch.randn(4, 3, dtype=torch.float64)
     weight = torch.randn(3, 3, dtype=torch.float64)

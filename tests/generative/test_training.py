@@ -496,6 +496,45 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_file(tmp_path):
         assert all(np.isfinite(array).all() for array in arrays.values())
 
 
+class Root(Gaussian):
+    """Without a slope where an event is the mean."""
+
+    def _loss(self, x, context, rng):
+        return (x - self.mean).abs().sqrt().sum(dim=1) + self.log_sigma.square().sum()
+
+
+def test_a_gradient_that_is_not_finite_is_seen_although_losses_are(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(
+        ValueError, match=r"expected finite parameters, got NaN .* in mean after 1"
+    ):
+        fit(Root(), torch.zeros(5, 2), num_updates=1, checkpoint=path)
+    assert not path.exists()
+
+
+class Blinking(Gaussian):
+    """The second evaluation finds no number."""
+
+    num_evaluations = 0
+
+    def _loss(self, x, context, rng):
+        loss = super()._loss(x, context, rng)
+        if not self.training:
+            self.num_evaluations += 1
+        return loss * torch.nan if self.num_evaluations == 2 and not self.training else loss
+
+
+def test_no_number_is_no_better_loss():
+    """The best, at the first evaluation, is not forgotten for it."""
+    data = Dataset(Events(normals(50, mean=6)), held_out=Events(normals(50, mean=0)))
+    gaussian = Blinking()
+    gaussian.log_sigma.requires_grad_(False)
+    result = fit(
+        gaussian, data, num_updates=20, evaluation_interval=2, learning_rate=0.1, patience=4
+    )
+    assert (result.best_update, result.num_updates) == (2, 10)
+
+
 # ---- processes ----------------------------------------------------------------------------------
 
 SCRIPT = textwrap.dedent(

@@ -64,3 +64,11 @@ def test_events_are_tensors(without_shape_checks):
         Events(None)
     with pytest.raises(TypeError, match=r"expected contexts as a torch.Tensor, got list"):
         Events(torch.zeros(3, 2), [1.0, 2.0, 3.0])
+
+
+def test_a_preparation_keeps_all_events(without_shape_checks):
+    x = torch.zeros(4, 2)
+    with pytest.raises(ValueError, match=r"keeps all of 4 events, got shape \(3, 2\)"):
+        Dataset(Events(x), prepare=lambda x, rng: x[1:]).prepared(x)
+    with pytest.raises(TypeError, match="expected prepared events, got NoneType"):
+        Dataset(Events(x), prepare=lambda x, rng: None).prepared(x)

@@ -213,10 +213,16 @@ def test_mistakes(name, without_shape_checks):
         model.complete(x.double(), known)
     with pytest.raises(ValueError, match="expected finite numbers where they are known"):
         model.complete(torch.full((3, 2), math.nan), known)
+    with pytest.raises(TypeError, match=r"marked by torch.bool, got list"):
+        model.complete(x, known.tolist())
     with pytest.raises(ValueError, match="expected at least 1 round, got 0"):
         model.complete(x, known, rounds=0)
+    with pytest.raises(TypeError, match=r"expected a whole number of rounds, got 2\.5"):
+        model.complete(x, known, rounds=2.5)
     with pytest.raises(ValueError, match="expected a differentiable function of events"):
         model.sample_tilted(2, lambda y: torch.zeros(len(y)))
+    with pytest.raises(ValueError, match="expected a function of events, got numbers"):
+        model.sample_tilted(2, lambda y: torch.zeros(len(y), requires_grad=True))
     with pytest.raises(ValueError, match="expected a function with a finite derivative"):
         model.sample_tilted(2, lambda y: math.nan * total(y))
     with pytest.raises(ValueError, match=r"of weights of shape \(2,\), got \(\)"):
@@ -227,6 +233,8 @@ def test_mistakes(name, without_shape_checks):
         model.denoised(torch.zeros(3, 4), 1)
     with pytest.raises(ValueError, match="expected no context"):
         model.denoised(x, 1, torch.zeros(3, 2))
+    with pytest.raises(ValueError, match=r"expected events of torch.float32.* got torch.float64"):
+        model.denoised(x.double(), 1)
     for wrong in (0, -1):
         with pytest.raises(ValueError, match=r"expected a (time|noise level) "):
             model.denoised(x, wrong)
@@ -238,3 +246,31 @@ def test_guidance_is_by_contexts(name):
     with pytest.raises(ValueError, match=r"a context_shape for guidance of 2\.0, got none"):
         kind((2,), guidance=2.0, hidden_sizes=(8,))
     assert kind((2,), context_shape=(3,), guidance=2.0, hidden_sizes=(8,)).config.guidance == 2
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_denoiser_is_guided_by_contexts_that_were_left_out(name):
+    x, context = torch.zeros(4, 2), torch.eye(3)[[0, 1, 2, 0]]
+    model = FAMILIES[name]((2,), context_shape=(3,), **SMALL)
+    assert model.denoised(x, 1, context, guidance=2.0).shape == x.shape
+    assert model.denoised(x, 1).shape == x.shape  # what is expected without a context
+    with pytest.raises(ValueError, match=r"expected a context, .*guidance of 2\.0, got none"):
+        model.denoised(x, 1, guidance=2.0)
+    for weight in (-2.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="expected guidance of at least -1, got"):
+            model.denoised(x, 1, context, guidance=weight)
+    always = FAMILIES[name]((2,), context_shape=(3,), drop_context=0.0, **SMALL)
+    with pytest.raises(ValueError, match=r"drop_context above 0, .* always learnt with contexts"):
+        always.denoised(x, 1, context, guidance=2.0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_same_entries_may_be_known_of_every_event(name):
+    torch.manual_seed(0)
+    model, x = FAMILIES[name]((2,), **SMALL).eval(), torch.randn(3, 2)
+    every = torch.tensor([[True, False]]).expand(3, 2)
+    one, other = (
+        model.complete(x, known, rng=torch.Generator().manual_seed(0))
+        for known in (every, every[0])
+    )
+    assert torch.equal(one, other)

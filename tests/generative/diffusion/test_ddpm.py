@@ -60,7 +60,7 @@ def test_known_entries_are_kept_and_the_rest_fits():
     means = found[:, 1].view(200, 2).mean(dim=0)
     assert float(means[0]) > 0.7
     assert float(means[1]) < -0.7
-    with pytest.raises(ValueError, match=r"expected known entries \(400, 2\), got \(400, 1\)"):
+    with pytest.raises(ValueError, match=r"entries of \(400, 2\) are known, got \(400, 1\)"):
         model.complete(given, known[:, :1])
 
 

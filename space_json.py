@@ -1,4 +1,4 @@
-"""Gymnasium's spaces as JSON holds them, for the files of agents that are loaded without one.
+"""Gymnasium's spaces as JSON holds them, for files that are loaded without an environment.
 
 Known are Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these.
 """

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from gymagine.agents.space_json import space_from_json, space_to_json
+from gymagine.space_json import space_from_json, space_to_json
 from gymnasium import spaces
 
 SPACES = [

@@ -23,12 +23,12 @@ from ...configuration import build_config, config_from_json, config_to_json
 from ...envs.arguments import whole_number
 from ...envs.environments import EnvLike, spaces_of
 from ...generative.arithmetic import acting_arithmetic, learning_arithmetic
+from ...space_json import space_from_json, space_to_json
 from ...storage import read_arrays, write_arrays
 from ..action_masks import ActionMask, choice_sizes, masks_of_batch
 from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
-from ..space_json import space_from_json, space_to_json
 from .devices import with_device_there
 from .environment_copies import EnvironmentCopies, copies_of, num_rows_of
 from .member_learners import AbstractMemberLearners

@@ -24,10 +24,10 @@ from ...configuration import build_config, config_from_json, config_to_json
 from ...envs.arguments import whole_number
 from ...envs.environments import spaces_of
 from ...generative.arithmetic import learning_arithmetic
+from ...space_json import space_from_json, space_to_json
 from ...storage import read_arrays, write_arrays
 from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
 from ..learning_session import ScalarLog, check_budget
-from ..space_json import space_from_json, space_to_json
 from .deep_agent import AbstractDeepAgent, check_num_rows, steps_of
 from .devices import with_device_there
 from .environment_copies import copies_of

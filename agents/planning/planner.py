@@ -28,11 +28,11 @@ from ...configuration import build_config, config_from_json
 from ...envs.environments import EnvLike, make_env
 from ...envs.mdp import TabularMDP
 from ...envs.state_index import StateIndex
+from ...space_json import space_from_json, space_to_json
 from ...storage import read_arrays, write_arrays
 from ..action_masks import ActionMask, masks_of_batch
 from ..agent import AbstractAgent, Callback
 from ..checkpoint import check_same_space, package_versions
-from ..space_json import space_from_json, space_to_json
 from ..tabular.observations import batch_of_states
 from .backward_induction import FiniteHorizonSolution, backward_induction
 from .configuration import (

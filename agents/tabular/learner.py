@@ -27,12 +27,12 @@ from ...envs.environment_state import capture
 from ...envs.environments import EnvLike, make_env, spaces_of
 from ...envs.state_index import StateIndex
 from ...envs.vector_environment_state import capture_vector
+from ...space_json import space_from_json, space_to_json
 from ...storage import read_arrays, write_arrays
 from ..action_masks import ActionMask, masks_of_batch
 from ..checkpoint import check_same_space, checked_seed, damage_in, package_versions
 from ..episodes import RecentEpisodes
 from ..learner import AbstractLearner, Step
-from ..space_json import space_from_json, space_to_json
 from .bins import BinIndex
 from .checkpoint import (
     FORMAT,

@@ -6,7 +6,6 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
-from gymagine.agents.space_json import space_from_json, space_to_json
 from gymagine.agents.tabular.checkpoint import FORMAT
 from gymagine.agents.tabular.dyna_q import DynaQ
 from gymagine.agents.tabular.monte_carlo import MonteCarlo
@@ -18,6 +17,7 @@ from gymagine.agents.tabular.td_prediction import TDPrediction
 from gymagine.envs.mdp import TabularMDP
 from gymagine.envs.tabular_env import TabularEnv
 from gymagine.schedules import Schedule
+from gymagine.space_json import space_from_json, space_to_json
 from gymagine.storage import read_arrays, write_arrays
 from gymnasium import spaces
 

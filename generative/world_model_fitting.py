@@ -1,0 +1,242 @@
+"""Training a world model on steps of an environment, and how far it can be trusted.
+
+What is held out are whole episodes. Beside the model's error on them stand those of two controls:
+that nothing changes (the last observation copied, the mean reward), and a linear model. One that
+does not beat copying has learnt nothing, and a warning says so.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from .data.dataset import Dataset, Events
+from .data.environments import Transitions
+from .metrics.likelihood import negative_log_likelihood
+from .normalisers import Normaliser
+from .training import FitResult, fit
+from .world_model import WorldModel
+from .world_model_data import episode_starts, histories, split_by_episodes, stacked_context
+
+__all__ = ["TargetNoise", "WorldModelFit", "fit_world_model"]
+
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class TargetNoise:
+    """Noise on targets, so that densities of what is certain stay finite.
+
+    Attributes:
+        deviations: Of each entry.
+    """
+
+    deviations: tuple[float, ...]
+
+    def __call__(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """(B, D) noisy targets."""
+        noise = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+        return x + x.new_tensor(self.deviations) * noise
+
+
+@dataclass(frozen=True)
+class WorldModelFit:
+    """What came of training.
+
+    Errors are root mean squares over held-out steps and entries, in the deviations of the targets.
+
+    Attributes:
+        members: How each generator's training went.
+        head: How that of the ends of episodes did; None where they are not learnt.
+        error: Of one imagined step, without noise.
+        copying_error: Of copying the last observation, and the mean reward.
+        linear_error: Of a linear model.
+        end_loss: Mean negative log-probability, in nats, of which held-out steps end episodes;
+            None where it is not learnt.
+        base_end_loss: The same of the share of steps that do.
+    """
+
+    members: tuple[FitResult, ...]
+    head: FitResult | None
+    error: float
+    copying_error: float
+    linear_error: float
+    end_loss: float | None
+    base_end_loss: float | None
+
+    @property
+    def beats_copying(self) -> bool:
+        """Whether anything was learnt."""
+        return self.error < self.copying_error
+
+
+def fit_world_model(
+    model: WorldModel,
+    data: Transitions,
+    *,
+    seed: int = 0,
+    held_out: float = 0.1,
+    head_settings: Mapping[str, Any] | None = None,
+    progress_bar: bool = False,
+    **settings: Any,
+) -> WorldModelFit:
+    """Train a world model, in place; then it is in evaluation mode.
+
+    Scales of observations, actions and targets are taken from the data the first time, and kept
+    afterwards: a model can learn from more data later.
+
+    Args:
+        model: The world model.
+        data: Steps of the environment, in the order in which they were taken.
+        seed: Of what is held out, of batches and of noise; members have seeds of their own.
+        held_out: Share of steps in episodes that are held out, in (0, 1).
+        head_settings: Of `fit`, for the ends of episodes.
+        progress_bar: Show one for each member.
+        settings: Of `fit`, for the members.
+
+    Raises:
+        TypeError: Model or data are of another type, or a setting is unknown.
+        ValueError: Data do not fit the model's spaces, are too few, or a setting is out of range.
+
+    Warns:
+        UserWarning: The model does not beat copying the last observation on what is held out.
+    """
+    if not isinstance(model, WorldModel):
+        raise TypeError(f"expected a WorldModel to fit, got {type(model).__name__}")
+    if not isinstance(data, Transitions):
+        raise TypeError(f"expected Transitions to fit to, got {type(data).__name__}")
+    starts = episode_starts(data)
+    train, rest = split_by_episodes(starts, held_out, seed)
+    if not model.is_fitted:
+        _fit_scales(model, data, train)
+    context, target = _encoded(model, data, starts)
+    ended = torch.from_numpy(data.terminated).to(context.dtype).unsqueeze(1)
+    noise = TargetNoise(tuple(model.target_noise.tolist()))
+    dataset = Dataset(
+        Events(target[train], context[train]), Events(target[rest], context[rest]), prepare=noise
+    )
+    generators: Any = model.members
+    members = tuple(
+        fit(generator, dataset, seed=seed + i, progress_bar=progress_bar, **settings)
+        for i, generator in enumerate(generators)
+    )
+    head = None
+    given = torch.cat([context, target], dim=1)
+    if model.head is not None:
+        ends = Dataset(Events(ended[train], given[train]), Events(ended[rest], given[rest]))
+        head = fit(model.head, ends, seed=seed, progress_bar=progress_bar, **(head_settings or {}))
+    model.eval()
+    found = _measured(model, context, target, ended, train, rest, members, head)
+    if not found.beats_copying:
+        warnings.warn(
+            f"the world model's error on held-out steps, {found.error:.3g} deviations, is no "
+            f"better than that of copying the last observation, {found.copying_error:.3g}: more "
+            f"than {len(train)} steps or more updates are needed",
+            stacklevel=2,
+        )
+    return found
+
+
+def _fit_scales(model: WorldModel, data: Transitions, train: NDArray[np.int64]) -> None:
+    for codec, values in (
+        (model.observation_codec, data.observation),
+        (model.action_codec, data.action),
+    ):
+        scaled = type(codec).fitted(codec.space, _rows(values, train), "z-score")
+        codec.normaliser.load_state_dict(scaled.normaliser.state_dict())
+    target = _raw_targets(model, data)
+    numbers = Normaliser.fitted(target[train], "z-score")
+    learnt = torch.cat([model.is_number, torch.ones(1, dtype=torch.bool)])
+    deviations = target[train].double().std(dim=0, correction=0)
+    # observations have deviations of 1: what changes by less than this changes by rounding
+    smallest = torch.full_like(deviations, _ROUNDING)
+    smallest[-1] *= float(target[train, -1].abs().max())
+    constant = learnt & (deviations <= smallest)
+    model.varies.copy_(~constant)
+    model.targets.shift.copy_(torch.where(learnt, numbers.shift, 0.0))
+    model.targets.scale.copy_(torch.where(learnt & ~constant, numbers.scale, 1.0))
+    model.is_fitted.fill_(True)
+
+
+def _raw_targets(model: WorldModel, data: Transitions) -> Float[Tensor, "steps target"]:
+    before, after = (
+        model.observation_codec.encode(part) for part in (data.observation, data.next_observation)
+    )
+    return model.target(before, after, torch.from_numpy(data.reward))
+
+
+def _encoded(
+    model: WorldModel, data: Transitions, starts: NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """(N, C) contexts and (N, D + 1) normalised targets, in PyTorch's default dtype."""
+    target = model.targets(_raw_targets(model, data)).to(torch.get_default_dtype())
+    steps, known = (torch.from_numpy(found) for found in histories(starts, model.history))
+    observations = model.observation_codec.encode(data.observation)[steps]
+    actions = model.action_codec.encode(data.action)[steps]
+    return stacked_context(observations, actions, known), target
+
+
+def _measured(
+    model: WorldModel,
+    context: Tensor,
+    target: Tensor,
+    ended: Tensor,
+    train: NDArray[np.int64],
+    rest: NDArray[np.int64],
+    members: tuple[FitResult, ...],
+    head: FitResult | None,
+) -> WorldModelFit:
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        guessed = model.expected_targets(context[rest], rng=rng)
+    ones = target.new_ones(len(context), 1)
+    with_ones = torch.cat([context, ones], dim=1).double()
+    linear = torch.linalg.lstsq(with_ones[train], target[train].double(), driver="gelsd").solution
+    end_loss = base_end_loss = None
+    if model.head is not None:
+        given = torch.cat([context, target], dim=1)[rest]
+        end_loss = negative_log_likelihood(model.head, Events(ended[rest], given)).nats
+        share = (ended[train].sum() + 0.5) / (len(train) + 1)
+        base_end_loss = float(
+            functional.binary_cross_entropy(share.expand(len(rest), 1), ended[rest])
+        )
+    return WorldModelFit(
+        members=members,
+        head=head,
+        error=_distance(guessed, target[rest]),
+        copying_error=_distance(_copied(model, context[rest], target[train]), target[rest]),
+        linear_error=_distance(with_ones[rest] @ linear, target[rest]),
+        end_loss=end_loss,
+        base_end_loss=base_end_loss,
+    )
+
+
+def _copied(model: WorldModel, context: Tensor, train: Tensor) -> Tensor:
+    """(B, D + 1) normalised targets if nothing changed, and rewards were the mean."""
+    size = len(model.is_number)
+    last = context[:, (model.history - 1) * size : model.history * size]
+    unchanged = model.target(last, last, last.new_zeros(len(last)))
+    found: Tensor = model.targets(unchanged).to(context.dtype)
+    found[:, -1] = train[:, -1].mean()
+    return found
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    return float((one.double() - other.double()).square().mean().sqrt())
+
+
+def _rows(values: Any, rows: NDArray[np.int64]) -> Any:
+    if isinstance(values, dict):
+        return {key: _rows(part, rows) for key, part in values.items()}
+    if isinstance(values, tuple):
+        return tuple(_rows(part, rows) for part in values)
+    return values[rows]

@@ -17,12 +17,12 @@ from .devices import seed_noise
 from .generator import AbstractGenerator
 from .parallel_training import check_share, process_number, share_of
 
-__all__ = ["FitBatches", "Noise"]
+__all__ = ["FitBatches", "NoiseStream"]
 
 _EVALUATED_TOGETHER, _CHECKED_TOGETHER, _SETTLED_TOGETHER = 500, 10_000, 1_000
 
 
-class Noise(IntEnum):
+class NoiseStream(IntEnum):
     """Streams of noise, by what they are for."""
 
     TRAINING = 0
@@ -61,25 +61,25 @@ class FitBatches:
         for part in (self._data.train, self._data.held_out):
             if part is None:
                 continue
-            self._seed_noise(Noise.INITIALISATION, 1)
+            self._seed_noise(NoiseStream.INITIALISATION, 1)
             for some in _in_parts(part, _CHECKED_TOGETHER):
                 x = self._data.prepared(some.x.to(self._device))
                 generator.check_events(x, some.context)  # contexts are checked where they are
 
     def share(self, number: int) -> tuple[Tensor, Tensor | None]:
         """This process's part of a training batch."""
-        self._seed_noise(Noise.TRAINING, number)
+        self._seed_noise(NoiseStream.TRAINING, number)
         indices = torch.from_numpy(share_of(self._order.indices(number)))
         return self._prepared(self._data.train.take(indices))
 
-    def whole(self, number: int, stream: Noise) -> tuple[Tensor, Tensor | None]:
+    def whole(self, number: int, stream: NoiseStream) -> tuple[Tensor, Tensor | None]:
         """A training batch, the same in every process."""
         self._seed_noise(stream, number)
         return self._prepared(self._data.train.take(torch.from_numpy(self._order.indices(number))))
 
     def settling(self, update: int) -> tuple[Tensor, Tensor | None]:
         """The batch, larger than others, that statistics are taken of after an update."""
-        self._seed_noise(Noise.SETTLING, update)
+        self._seed_noise(NoiseStream.SETTLING, update)
         order = BatchOrder(len(self._data.train), _SETTLED_TOGETHER, seed=self._seed)
         return self._prepared(self._data.train.take(torch.from_numpy(order.indices(0))))
 
@@ -88,16 +88,16 @@ class FitBatches:
         assert self._data.held_out is not None, "there are none"
         together = max(self._order.batch_size, _EVALUATED_TOGETHER)
         for number, events in enumerate(_in_parts(self._data.held_out, together)):
-            self._seed_noise(Noise.EVALUATION, number)
+            self._seed_noise(NoiseStream.EVALUATION, number)
             yield self._prepared(events)
 
     def _prepared(self, events: Events) -> tuple[Tensor, Tensor | None]:
         context = None if events.context is None else events.context.to(self._device)
         return self._data.prepared(events.x.to(self._device)), context
 
-    def _seed_noise(self, stream: Noise, number: int) -> None:
+    def _seed_noise(self, stream: NoiseStream, number: int) -> None:
         # evaluations decide when to stop, which processes must do together
-        own = process_number() if stream == Noise.TRAINING else 0
+        own = process_number() if stream == NoiseStream.TRAINING else 0
         entropy = [self._seed, int(stream), number, own]
         seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
         seed_noise(self._device, seed)

@@ -24,9 +24,9 @@ from .data.dataset import Dataset, Events, bytes_of
 __all__ = [
     "FitCheckpoint",
     "FitProgress",
-    "data_in_words",
-    "events_in_words",
-    "preparation_in_words",
+    "data_fingerprint",
+    "events_fingerprint",
+    "preparation_fingerprint",
     "read_checkpoint",
     "updates_in",
     "write_checkpoint",
@@ -153,21 +153,21 @@ def updates_in(path: str | os.PathLike[str]) -> int:
         raise ValueError(f"expected a checkpoint of fit, got {path}, which is damaged") from error
 
 
-def data_in_words(data: Dataset) -> dict[str, str]:
+def data_fingerprint(data: Dataset) -> dict[str, str]:
     """All of data that training depends on; events to test on are not."""
     return {
-        "data": events_in_words(data.train),
-        "held-out data": events_in_words(data.held_out),
-        "preparation of data": preparation_in_words(data.prepare),
+        "data": events_fingerprint(data.train),
+        "held-out data": events_fingerprint(data.held_out),
+        "preparation of data": preparation_fingerprint(data.prepare),
     }
 
 
-def events_in_words(events: Events | None) -> str:
+def events_fingerprint(events: Events | None) -> str:
     """What tells events from others: how many, of which shape and dtype, and their checksum.
 
     Example:
         >>> import torch
-        >>> events_in_words(Events(torch.zeros(3, 2)))
+        >>> events_fingerprint(Events(torch.zeros(3, 2)))
         '3 events of shape (2,) and torch.float32, checksum a3c1ca20'
     """
     if events is None:
@@ -180,7 +180,7 @@ def events_in_words(events: Events | None) -> str:
     )
 
 
-def preparation_in_words(prepare: object) -> str:
+def preparation_fingerprint(prepare: object) -> str:
     """What tells a preparation from others.
 
     Dataclasses are told by their type and fields, functions by their qualified name and what they
@@ -189,7 +189,7 @@ def preparation_in_words(prepare: object) -> str:
     same are not told apart.
 
     Example:
-        >>> preparation_in_words(partial(round, ndigits=2))
+        >>> preparation_fingerprint(partial(round, ndigits=2))
         'round(ndigits=2)'
     """
     if isinstance(prepare, np.generic):
@@ -197,30 +197,30 @@ def preparation_in_words(prepare: object) -> str:
     if prepare is None or isinstance(prepare, bool | int | float | complex | str):
         return repr(prepare)
     if isinstance(prepare, tuple | list):
-        return f"({', '.join(map(preparation_in_words, prepare))})"
+        return f"({', '.join(map(preparation_fingerprint, prepare))})"
     if isinstance(prepare, Mapping):
-        named = [f"{key!r}: {preparation_in_words(value)}" for key, value in prepare.items()]
+        named = [f"{key!r}: {preparation_fingerprint(value)}" for key, value in prepare.items()]
         return f"{{{', '.join(named)}}}"
     if isinstance(prepare, Tensor | np.ndarray):
         own = bytes_of(prepare) if isinstance(prepare, Tensor) else np.ascontiguousarray(prepare)
         digest = zlib.crc32(own.data)
         return f"{type(prepare).__name__} {tuple(prepare.shape)} with checksum {digest:08x}"
     if isinstance(prepare, partial):
-        given = [preparation_in_words(value) for value in prepare.args]
-        given += [f"{name}={preparation_in_words(v)}" for name, v in prepare.keywords.items()]
-        return f"{preparation_in_words(prepare.func)}({', '.join(given)})"
+        given = [preparation_fingerprint(value) for value in prepare.args]
+        given += [f"{name}={preparation_fingerprint(v)}" for name, v in prepare.keywords.items()]
+        return f"{preparation_fingerprint(prepare.func)}({', '.join(given)})"
     if dataclasses.is_dataclass(prepare) and not isinstance(prepare, type):
         fields = [
-            f"{field.name}={preparation_in_words(getattr(prepare, field.name))}"
+            f"{field.name}={preparation_fingerprint(getattr(prepare, field.name))}"
             for field in dataclasses.fields(prepare)
         ]
         return f"{_name(type(prepare))}({', '.join(fields)})"
     if isinstance(prepare, MethodType):
-        return f"{_name(prepare)} of {preparation_in_words(prepare.__self__)}"
+        return f"{_name(prepare)} of {preparation_fingerprint(prepare.__self__)}"
     if isinstance(prepare, FunctionType):
         closed = inspect.getclosurevars(prepare).nonlocals
         given = [
-            f"{name}={'itself' if value is prepare else preparation_in_words(value)}"
+            f"{name}={'itself' if value is prepare else preparation_fingerprint(value)}"
             for name, value in closed.items()
         ]
         return f"{_name(prepare)}{' with ' if given else ''}{', '.join(given)}"

@@ -41,8 +41,8 @@ from .arithmetic import learning_arithmetic
 from .data.dataset import Dataset, Events
 from .devices import device_named
 from .family import AbstractFamily
-from .fit_batches import FitBatches, Noise
-from .fit_checkpoint import FitProgress, data_in_words, read_checkpoint, write_checkpoint
+from .fit_batches import FitBatches, NoiseStream
+from .fit_checkpoint import FitProgress, data_fingerprint, read_checkpoint, write_checkpoint
 from .fit_gradients import gradient_of
 from .fit_settings import FitSettings, check_run, settings_for
 from .generator import AbstractGenerator
@@ -230,7 +230,7 @@ class _Training:
             "generator": type(self.generator).__name__,
             "settings": config_to_json(self._settings),
             "seed": self._seed,
-            **data_in_words(self._data),
+            **data_fingerprint(self._data),
         }
         if isinstance(self.generator, AbstractFamily):
             made_with["hyperparameters"] = config_to_json(self.generator.config)
@@ -252,7 +252,7 @@ class _Training:
         reports = watcher if is_first_process() else None
         self.generator.train()
         if progress.update == 0 and isinstance(self.generator, AbstractInitialised):
-            self.generator.initialise(*self._batches.whole(0, Noise.INITIALISATION))
+            self.generator.initialise(*self._batches.whole(0, NoiseStream.INITIALISATION))
             share_state(self.generator)
         bar = tqdm(
             total=settings.num_updates,
@@ -293,7 +293,7 @@ class _Training:
                 progress.batch += 1
         if isinstance(self.generator, AbstractAdjusted):
             if num_processes() > 1:  # whose numbers would go apart
-                x, context = self._batches.whole(progress.batch - 1, Noise.ADJUSTMENT)
+                x, context = self._batches.whole(progress.batch - 1, NoiseStream.ADJUSTMENT)
             self.generator.adjust(x, context, None)
         if self._average is not None:
             self._average.update_parameters(self.generator)

@@ -1,9 +1,9 @@
-"""What diffusion families have in common: settings, a denoising network, and wishes of users.
+"""What diffusion families have in common: settings, a denoising network, guided draws.
 
 A family implements its loss and how events are drawn. `AbstractDiffusion` makes its network,
 leaves contexts out in training, and lets users wish for more than a context says: entries that are
 as given (``complete``) and a function that is high (``sample_tilted``). The family is told of both
-as `Wishes`.
+as `Conditioning`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from torch.distributions import constraints
 
 from ...configuration import Ranges, build_config, check_fields
 from ..family import AbstractFamily
+from .conditioning import Conditioning
 from .denoising_network import NETWORK_CHOICES, NETWORK_RANGES, DenoisingNetwork, NetworkSettings
 from .gaussian_diffusion import normal_like
 from .guidance import predictor
 from .tilting import LogWeight
-from .wishes import Wishes
 
 __all__ = ["DIFFUSION_RANGES", "AbstractDiffusion", "ClippedSettings", "DiffusionSettings"]
 
@@ -129,7 +129,7 @@ class AbstractDiffusion(AbstractFamily):
         context: Tensor | None,
         temperature: float,
         rng: torch.Generator | None,
-        wishes: Wishes,
+        conditioning: Conditioning,
     ) -> Tensor:
         """(num, *event) samples, one for each of the (num, *context) contexts; no gradient."""
 
@@ -165,8 +165,8 @@ class AbstractDiffusion(AbstractFamily):
             UserWarning: As `sample`.
         """
         self._warn_in_training_mode()
-        wishes = Wishes(log_weight=log_weight, through_network=through_network)
-        draw = partial(self._drawn, wishes=wishes)
+        conditioning = Conditioning(log_weight=log_weight, through_network=through_network)
+        draw = partial(self._drawn, conditioning=conditioning)
         return self._of_each_context(draw, num, context, temperature, rng)
 
     def complete(
@@ -225,9 +225,9 @@ class AbstractDiffusion(AbstractFamily):
             raise TypeError(f"expected a whole number of rounds, got {rounds!r}")
         if rounds < 1:
             raise ValueError(f"expected at least 1 round, got {rounds}")
-        wishes = Wishes(x, known, log_weight, through_network, rounds)
+        conditioning = Conditioning(x, known, log_weight, through_network, rounds)
         with torch.no_grad():
-            return self._drawn(len(x), context, temperature, rng, wishes)
+            return self._drawn(len(x), context, temperature, rng, conditioning)
 
     # ---- what families use ----------------------------------------------------------------------
 
@@ -256,7 +256,7 @@ class AbstractDiffusion(AbstractFamily):
         temperature: float,
         rng: torch.Generator | None,
     ) -> Tensor:
-        return self._drawn(num, context, temperature, rng, Wishes())
+        return self._drawn(num, context, temperature, rng, Conditioning())
 
     def _pure_noise(self, num: int, rng: torch.Generator | None) -> Tensor:
         """(num, *event) standard normal noise, which samples start from."""

@@ -41,6 +41,7 @@ from torch import Tensor
 
 from ..generator import AbstractBound
 from .abstract_diffusion import DIFFUSION_RANGES, AbstractDiffusion, ClippedSettings
+from .conditioning import Conditioning
 from .ddim import Denoiser, ddim, diffused_at, visited_times
 from .denoising_network import NETWORK_CHOICES
 from .gaussian_diffusion import (
@@ -53,7 +54,6 @@ from .gaussian_diffusion import (
     posterior,
     target_of,
 )
-from .wishes import Wishes
 
 __all__ = ["DDPM", "DDPMConfig"]
 
@@ -148,7 +148,7 @@ class DDPM(AbstractDiffusion, AbstractBound):
         self._check_question(x_t, context, guidance)
         if not 1 <= t <= self.config.num_steps:
             raise ValueError(f"expected a time from 1 to {self.config.num_steps}, got {t}")
-        return self._denoiser([t], context, guidance, Wishes())(x_t, t)
+        return self._denoiser([t], context, guidance, Conditioning())(x_t, t)
 
     # ---- the contract ---------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class DDPM(AbstractDiffusion, AbstractBound):
         # KL(N(sqrt(a) x, 1 - a) || N(0, 1)) of each entry
         prior = ((last * x**2 - last - torch.log1p(-last)) / 2).flatten(1).sum(dim=1)
         bound, num_steps = -prior, self.config.num_steps
-        denoise = self._denoiser(range(1, num_steps + 1), context, 0.0, Wishes())
+        denoise = self._denoiser(range(1, num_steps + 1), context, 0.0, Conditioning())
         for t in range(1, num_steps + 1):
             of_t, of_s = shares[t].expand(len(x)), shares[t - 1].expand(len(x))
             x_t = diffused(x, of_t, normal_like(x, rng))
@@ -191,7 +191,11 @@ class DDPM(AbstractDiffusion, AbstractBound):
     # ---- inside ---------------------------------------------------------------------------------
 
     def _denoiser(
-        self, visited: Sequence[int], context: Tensor | None, guidance: float, wishes: Wishes
+        self,
+        visited: Sequence[int],
+        context: Tensor | None,
+        guidance: float,
+        conditioning: Conditioning,
     ) -> Denoiser:
         """From x_t and t to the expected x_0, at the times that are visited."""
         num_steps = self.config.num_steps
@@ -205,7 +209,7 @@ class DDPM(AbstractDiffusion, AbstractBound):
 
         def denoise(x_t: Tensor, t: int) -> Tensor:
             alpha, sigma = math.sqrt(shares[t]), math.sqrt(1 - shares[t])
-            return wishes.expected(partial(expected, t), x_t, alpha=alpha, sigma=sigma)
+            return conditioning.expected(partial(expected, t), x_t, alpha=alpha, sigma=sigma)
 
         return denoise
 
@@ -215,20 +219,20 @@ class DDPM(AbstractDiffusion, AbstractBound):
         context: Tensor | None,
         temperature: float,
         rng: torch.Generator | None,
-        wishes: Wishes,
+        conditioning: Conditioning,
     ) -> Tensor:
         config = self.config
         start = self._pure_noise(num, rng)
         steps = config.sampling_steps or config.num_steps
         times = visited_times(config.num_steps, steps)
         return ddim(
-            self._denoiser(times, context, config.guidance, wishes),
+            self._denoiser(times, context, config.guidance, conditioning),
             temperature * start,
             self.alpha_bars,
             times,
             eta=config.eta,
             temperature=temperature,
-            change=wishes.change(diffused_at(self.alpha_bars), rng),
-            rounds=wishes.rounds,
+            change=conditioning.change(diffused_at(self.alpha_bars), rng),
+            rounds=conditioning.rounds,
             rng=rng,
         )

@@ -39,11 +39,11 @@ from torch import Tensor
 from ..generator import AbstractDensity
 from ..trainable import AbstractInitialised
 from .abstract_diffusion import DIFFUSION_RANGES, DiffusionSettings
+from .conditioning import Conditioning
 from .denoising_network import NETWORK_CHOICES
 from .gaussian_diffusion import normal_like
 from .level_diffusion import AbstractLevelDiffusion
 from .noise_levels import LevelDenoiser, karras_levels
-from .wishes import Wishes
 
 __all__ = ["EDM", "EDMConfig", "Preconditioning", "Solver", "preconditioning"]
 
@@ -275,14 +275,14 @@ class EDM(AbstractLevelDiffusion, AbstractDensity, AbstractInitialised):
         context: Tensor | None,
         temperature: float,
         rng: torch.Generator | None,
-        wishes: Wishes,
+        conditioning: Conditioning,
     ) -> Tensor:
         config = self.config
         levels = karras_levels(config.sampling_steps, config.lowest, config.highest, config.rho)
-        inner = wishes.in_other_units(self._standardised, self._in_units)
+        inner = conditioning.in_other_units(self._standardised, self._in_units)
         start = self._pure_noise(num, rng)
         drawn = self._along_levels(
-            self._wished_denoiser(levels, context, inner),
+            self._conditioned_denoiser(levels, context, inner),
             temperature * config.highest * start,
             levels,
             inner,
@@ -291,4 +291,4 @@ class EDM(AbstractLevelDiffusion, AbstractDensity, AbstractInitialised):
             churn=config.churn,
             temperature=temperature,
         )
-        return wishes.fulfilled(self._in_units(drawn))
+        return conditioning.fulfilled(self._in_units(drawn))

@@ -2,7 +2,7 @@ r"""What diffusion families have in common whose network can be asked at any noi
 
 Events with noise are :math:`x = x_0 + \sigma \epsilon`, and such a family gives the data that are
 expected behind them, its *denoiser*. This gives it samples and densities by the probability flow
-of that denoiser: `noise_levels` and `probability_flow`, with `Wishes` and contexts.
+of that denoiser: `noise_levels` and `probability_flow`, with `Conditioning` and contexts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from .abstract_diffusion import AbstractDiffusion
+from .conditioning import Conditioning
 from .noise_levels import LevelDenoiser, check_level, diffused_to_level, follow_levels
 from .probability_flow import log_prob_in_contexts
-from .wishes import Wishes
 
 __all__ = ["AbstractLevelDiffusion"]
 
@@ -90,14 +90,14 @@ class AbstractLevelDiffusion(AbstractDiffusion):
             **how,
         )
 
-    def _wished_denoiser(
-        self, levels: Sequence[float], context: Tensor | None, wishes: Wishes
+    def _conditioned_denoiser(
+        self, levels: Sequence[float], context: Tensor | None, conditioning: Conditioning
     ) -> LevelDenoiser:
         """The guided denoiser, tilted if that is wished."""
         own = self._denoiser(levels, context, self.config.guidance)
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
-            return wishes.expected(lambda y: own(y, sigma), x, alpha=1.0, sigma=sigma)
+            return conditioning.expected(lambda y: own(y, sigma), x, alpha=1.0, sigma=sigma)
 
         return denoise
 
@@ -106,7 +106,7 @@ class AbstractLevelDiffusion(AbstractDiffusion):
         denoise: LevelDenoiser,
         start: Tensor,
         levels: Sequence[float],
-        wishes: Wishes,
+        conditioning: Conditioning,
         rng: torch.Generator | None,
         **how: Any,
     ) -> Tensor:
@@ -115,8 +115,8 @@ class AbstractLevelDiffusion(AbstractDiffusion):
             denoise,
             start,
             levels,
-            change=wishes.change(diffused_to_level, rng),
-            rounds=wishes.rounds,
+            change=conditioning.change(diffused_to_level, rng),
+            rounds=conditioning.rounds,
             rng=rng,
             **how,
         )

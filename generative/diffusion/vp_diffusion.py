@@ -50,12 +50,12 @@ from torch import Tensor
 
 from ..generator import AbstractBound
 from .abstract_diffusion import DIFFUSION_RANGES, ClippedSettings
+from .conditioning import Conditioning
 from .ddim import ddim, diffused_at
 from .denoising_network import NETWORK_CHOICES
 from .gaussian_diffusion import normal_like
 from .level_diffusion import AbstractLevelDiffusion
 from .noise_levels import LevelDenoiser
-from .wishes import Wishes
 
 __all__ = ["GammaName", "Sampler", "VPDiffusion", "VPDiffusionConfig", "gamma_at"]
 
@@ -266,22 +266,22 @@ class VPDiffusion(AbstractLevelDiffusion, AbstractBound):
         context: Tensor | None,
         temperature: float,
         rng: torch.Generator | None,
-        wishes: Wishes,
+        conditioning: Conditioning,
     ) -> Tensor:
         config, steps = self.config, self.config.sampling_steps
         t = torch.arange(steps + 1, dtype=torch.float64) / steps
         gamma, _ = gamma_at(config.schedule, t, config.gamma_0, config.gamma_1)
         levels: list[float] = (gamma / 2).exp().tolist()  # of z / alpha, rising
-        denoise = self._wished_denoiser(levels, context, wishes)
+        denoise = self._conditioned_denoiser(levels, context, conditioning)
         start = temperature * self._pure_noise(num, rng)
         if config.sampler == "flow":
             start = math.sqrt(1 + levels[-1] ** 2) * start  # of z / alpha
             drawn = self._along_levels(
-                denoise, start, levels[::-1], wishes, rng, temperature=temperature
+                denoise, start, levels[::-1], conditioning, rng, temperature=temperature
             )
         else:
-            drawn = self._by_ancestors(denoise, start, levels, temperature, rng, wishes)
-        return wishes.fulfilled(drawn)
+            drawn = self._by_ancestors(denoise, start, levels, temperature, rng, conditioning)
+        return conditioning.fulfilled(drawn)
 
     def _by_ancestors(
         self,
@@ -290,7 +290,7 @@ class VPDiffusion(AbstractLevelDiffusion, AbstractBound):
         levels: list[float],
         temperature: float,
         rng: torch.Generator | None,
-        wishes: Wishes,
+        conditioning: Conditioning,
     ) -> Tensor:
         shares = 1 / (1 + torch.tensor(levels, dtype=torch.float64) ** 2)
         by_alpha = shares.rsqrt().tolist()
@@ -302,8 +302,8 @@ class VPDiffusion(AbstractLevelDiffusion, AbstractBound):
             times,
             eta=1.0,
             temperature=temperature,
-            change=wishes.change(diffused_at(shares), rng),
-            rounds=wishes.rounds,
+            change=conditioning.change(diffused_at(shares), rng),
+            rounds=conditioning.rounds,
             rng=rng,
         )
         # a draw of p(x | z_0)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from gymagine.generative.autoencoders.vae import VAE
 from gymagine.generative.data.dataset import Dataset, Events
-from gymagine.generative.fit_batches import FitBatches, Noise
+from gymagine.generative.fit_batches import FitBatches, NoiseStream
 
 
 def noisy(x, rng=None):
@@ -24,12 +24,12 @@ def test_a_batch_is_a_function_of_seed_and_number():
 
 
 def test_streams_have_the_same_events_and_their_own_noise():
-    given = [batches().whole(3, stream)[0] for stream in Noise]
+    given = [batches().whole(3, stream)[0] for stream in NoiseStream]
     for x in given[1:]:
         assert torch.equal(x.floor(), given[0].floor())
         assert not torch.equal(x, given[0])
     alone = batches().share(3)[0]  # one process has the whole batch
-    torch.testing.assert_close(alone, given[Noise.TRAINING], rtol=0, atol=0)
+    torch.testing.assert_close(alone, given[NoiseStream.TRAINING], rtol=0, atol=0)
 
 
 def test_an_epoch_has_every_event_once_with_its_own_context():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymagine.generative.data.dataset import Events
 from gymagine.generative.data.preparation import Dequantisation, Levels, Scaling
-from gymagine.generative.fit_checkpoint import events_in_words, preparation_in_words
+from gymagine.generative.fit_checkpoint import events_fingerprint, preparation_fingerprint
 from torch import nn
 
 
@@ -38,8 +38,8 @@ class Halving(nn.Module):
 
 def test_equal_events_have_equal_words():
     x = torch.arange(6.0).view(3, 2)
-    words = events_in_words(Events(x))
-    assert events_in_words(Events(x.clone())) == words
+    words = events_fingerprint(Events(x))
+    assert events_fingerprint(Events(x.clone())) == words
     others = [
         None,
         Events(x + 1),
@@ -48,24 +48,24 @@ def test_equal_events_have_equal_words():
         Events(x, torch.zeros(3, 1)),
         Events(x.view(torch.int32)),  # the same bytes
     ]
-    assert len({words, *map(events_in_words, others)}) == 1 + len(others)
+    assert len({words, *map(events_fingerprint, others)}) == 1 + len(others)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.bool, torch.int64, torch.float32])
 def test_events_of_any_dtype_have_words(dtype):
     x = torch.tensor([[0, 1], [1, 1]], dtype=dtype)
-    words = events_in_words(Events(x))
-    assert words == events_in_words(Events(x.clone()))
-    assert words != events_in_words(Events(x.flip(0)))
+    words = events_fingerprint(Events(x))
+    assert words == events_fingerprint(Events(x.clone()))
+    assert words != events_fingerprint(Events(x.flip(0)))
     if dtype.is_floating_point:
-        assert words == events_in_words(Events(x.clone().requires_grad_()))
+        assert words == events_fingerprint(Events(x.clone().requires_grad_()))
 
 
 def test_a_preparation_may_call_itself():
     def folded(x, rng=None):
         return x if x.abs().max() < 1 else folded(x / 2)
 
-    assert "folded with folded=itself" in preparation_in_words(folded)
+    assert "folded with folded=itself" in preparation_fingerprint(folded)
 
 
 def test_equal_preparations_have_equal_words():
@@ -93,8 +93,8 @@ def test_equal_preparations_have_equal_words():
         lambda: Divided(torch.ones(2, dtype=torch.bfloat16)).prepared,
         lambda: Divided(torch.zeros(2, dtype=torch.bfloat16)).prepared,
     ]
-    words = [preparation_in_words(make()) for make in makes]
-    assert words == [preparation_in_words(make()) for make in makes]  # no address in memory
+    words = [preparation_fingerprint(make()) for make in makes]
+    assert words == [preparation_fingerprint(make()) for make in makes]  # no address in memory
     assert len(set(words)) == len(words)
 
 
@@ -107,4 +107,4 @@ def test_equal_preparations_have_equal_words():
     ],
 )
 def test_words(prepare, words):
-    assert words in preparation_in_words(prepare)
+    assert words in preparation_fingerprint(prepare)

@@ -1,4 +1,4 @@
-"""What all three families must do: laws, exact denoisers, wishes, learning, mistakes."""
+"""What all three families must do: laws, exact denoisers, conditioning, learning, mistakes."""
 
 import math
 

@@ -1,7 +1,8 @@
 """What is wanted of events that are drawn, beside their context.
 
-Two things can be wished: entries that are as given (`known_entries`), and a function of the events
-that is high (`tilting`). A sampler is told both as `Wishes`, and asks them for what it needs.
+Two things can be asked for: entries that are as given (`known_entries`), and a function of the
+events that is high (`tilting`). A sampler is told both as `Conditioning`, and asks them for what
+it needs.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from torch import Tensor
 from .known_entries import Time, keeping
 from .tilting import LogWeight, tilted
 
-__all__ = ["Wishes"]
+__all__ = ["Conditioning"]
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """Wishes, of which there may be none.
+class Conditioning:
+    """Known entries and a function to be high, each of which there may be.
 
     Attributes:
         x: (B, *event) with what is known; None for nothing.
@@ -42,7 +43,7 @@ class Wishes:
         """(B, *event) the data expected behind noisy events, tilted if that is wished.
 
         Args:
-            denoise: From (B, *event) noisy events to what is expected without wishes.
+            denoise: From (B, *event) noisy events to what is expected without any of this.
             x: (B, *event) noisy events.
             alpha: Share of the data in them.
             sigma: Deviation of the noise in them.
@@ -81,15 +82,15 @@ class Wishes:
 
     def in_other_units(
         self, into: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]
-    ) -> Wishes:
-        """The same wishes, of events in other units.
+    ) -> Conditioning:
+        """The same, of events in other units.
 
         Args:
             into: To these units.
             back: From them.
         """
         x, weigh = self.x, self.log_weight
-        return Wishes(
+        return Conditioning(
             None if x is None else into(x),
             self.known,
             None if weigh is None else lambda y: weigh(back(y)),

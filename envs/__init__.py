@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .grid_drawing import draw_grid as draw_grid
     from .grid_layout import GridLayout as GridLayout
     from .mdp import TabularMDP as TabularMDP
+    from .sb3_vec_env import SB3VecEnv as SB3VecEnv
     from .state_index import StateIndex as StateIndex
     from .tabular_env import TabularEnv as TabularEnv
     from .tabular_vector_env import TabularVectorEnv as TabularVectorEnv
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GridLayout",
+    "SB3VecEnv",
     "StateIndex",
     "TabularEnv",
     "TabularMDP",
@@ -52,6 +54,7 @@ __getattr__, __dir__ = export_lazily(
     __name__,
     {
         "GridLayout": ".grid_layout",
+        "SB3VecEnv": ".sb3_vec_env",
         "StateIndex": ".state_index",
         "TabularEnv": ".tabular_env",
         "TabularMDP": ".mdp",

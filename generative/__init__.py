@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .autoregressive.gated_pixelcnn import GatedPixelCNN as GatedPixelCNN
     from .autoregressive.made import MADE as MADE
     from .autoregressive.transformer import Transformer as Transformer
+    from .baselines.conditional_gaussian import ConditionalGaussian as ConditionalGaussian
     from .codec import Codec as Codec
     from .data.catalogue import dataset_named as dataset_named
     from .data.dataset import Dataset as Dataset
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from .testing import check_generator as check_generator
     from .training import FitResult as FitResult
     from .training import fit as fit
+    from .world_model import WorldModel as WorldModel
+    from .world_model_fitting import fit_world_model as fit_world_model
 
 __all__ = [
     "DCGAN",
@@ -64,6 +67,7 @@ __all__ = [
     "Autoencoder",
     "BetaVAE",
     "Codec",
+    "ConditionalGaussian",
     "Dataset",
     "Events",
     "FitResult",
@@ -76,9 +80,11 @@ __all__ = [
     "Transformer",
     "UnrolledGAN",
     "VPDiffusion",
+    "WorldModel",
     "check_generator",
     "dataset_named",
     "fit",
+    "fit_world_model",
     "frames",
     "negative_log_likelihood",
     "transitions",
@@ -94,6 +100,7 @@ __getattr__, __dir__ = export_lazily(
         "Autoencoder": ".autoencoders.autoencoder",
         "BetaVAE": ".autoencoders.beta_vae",
         "Codec": ".codec",
+        "ConditionalGaussian": ".baselines.conditional_gaussian",
         "DCGAN": ".adversarial.dcgan",
         "DDPM": ".diffusion.ddpm",
         "Dataset": ".data.dataset",
@@ -117,9 +124,11 @@ __getattr__, __dir__ = export_lazily(
         "VPDiffusion": ".diffusion.vp_diffusion",
         "VQVAE": ".autoencoders.vq_vae",
         "WGANGP": ".adversarial.wgan_gp",
+        "WorldModel": ".world_model",
         "check_generator": ".testing",
         "dataset_named": ".data.catalogue",
         "fit": ".training",
+        "fit_world_model": ".world_model_fitting",
         "frames": ".data.environments",
         "negative_log_likelihood": ".metrics.likelihood",
         "transitions": ".data.environments",

@@ -69,7 +69,7 @@ class Task:
 
 
 BINARY = ("thresholded",)
-GREY = ("levels", "dequantised", "centred", "dequantised-centred", "scaled")
+GREY = ("levels", "dequantised-centred", "dequantised", "centred", "scaled")
 BINARY_MNIST = {
     "made": "86.64 (2 layers, 32 masks; from memory)",
     "gated-pixelcnn": "81.30 (PixelCNN)",
@@ -168,6 +168,7 @@ REASONS = {
     ("grey", "flow-matching"): ENDS,
 }
 
+DENOISERS = ("flow-matching", "ddpm", "edm", "vp-diffusion")
 LOGISTIC = {"hyperparameters": {"decoder": "discretised-logistic"}}
 OVERRIDES = {
     # by task and family: form, settings of training, hyper-parameters; why
@@ -182,6 +183,8 @@ OVERRIDES = {
     ("digits-grey", "transformer"): {"batch_size": 32},
     ("digits-binary", "gated-pixelcnn"): {"batch_size": 64},
     ("digits-grey", "gated-pixelcnn"): {"batch_size": 64},
+    # denoisers are asked at every level of noise: 1,000 updates are few for each
+    **{("digits-grey", name): {"updates": 3_000} for name in DENOISERS},
     ("fashion-grey", "made"): {"form": "dequantised"},  # 784 times 256 outputs are too many
     # what follows costs a second and more for an update of 128 events, and a minute to evaluate
     ("fashion-binary", "gated-pixelcnn"): {"updates": 300, "batch_size": 16, "evaluations": 1},

@@ -83,11 +83,12 @@ class FitBatches:
         order = BatchOrder(len(self._data.train), _SETTLED_TOGETHER, seed=self._seed)
         return self._prepared(self._data.train.take(torch.from_numpy(order.indices(0))))
 
-    def held_out(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """All held-out events, each time with the same noise."""
+    def held_out(self, num: int | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The first held-out events, or all of them, each time with the same noise."""
         assert self._data.held_out is not None, "there are none"
         together = max(self._order.batch_size, _EVALUATED_TOGETHER)
-        for number, events in enumerate(_in_parts(self._data.held_out, together)):
+        taken = self._data.held_out.take(slice(0, num))
+        for number, events in enumerate(_in_parts(taken, together)):
             self._seed_noise(NoiseStream.EVALUATION, number)
             yield self._prepared(events)
 

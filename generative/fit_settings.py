@@ -30,6 +30,7 @@ _RANGES = {
     "average_decay": (0.0, 1.0, True),
     "log_interval": (1, math.inf, True),
     "evaluation_interval": (1, math.inf, True),
+    "held_out_events": (1, math.inf, True),
     "patience": (1, math.inf, True),
     "num_threads": (1, math.inf, True),
 }
@@ -69,6 +70,9 @@ class FitSettings:
     """Updates between two reports of the mean loss."""
     evaluation_interval: int = 500
     """Updates between two evaluations on held-out events."""
+    held_out_events: int | None = 2_000
+    """How many held-out events an evaluation takes, the first; None takes all. Of ten thousand
+    pictures some families would spend more time on evaluations than on updates."""
     patience: int | None = None
     """Evaluations without a better loss after which training stops; the best parameters are then
     what the generator holds. None trains to the end and keeps the last."""

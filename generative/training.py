@@ -83,8 +83,8 @@ class FitResult:
     Attributes:
         num_updates: Taken in all.
         losses: The last report's mean losses, by name.
-        held_out_loss: Mean loss of held-out events under the parameters that the generator now
-            holds; None without such events.
+        held_out_loss: Mean loss of held-out events (of those that evaluations take) under the
+            parameters that the generator now holds; None without such events.
         best_update: After which these were reached, where training kept the best.
         stopped_early: Whether patience ended it.
         seconds: That this call took.
@@ -391,7 +391,7 @@ class _Training:
         """The mean, with the same noise in every evaluation."""
         total, num = 0.0, 0
         with torch.no_grad():
-            for x, context in self._batches.held_out():
+            for x, context in self._batches.held_out(self._settings.held_out_events):
                 with self._precision():
                     total += float(generator.loss(x, context).double().sum())
                 num += len(x)

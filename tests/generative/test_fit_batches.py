@@ -45,6 +45,12 @@ def test_held_out_events_come_all_in_their_order_with_the_same_noise():
     assert both[0].floor().flatten().tolist() == list(range(1_203))
 
 
+def test_as_many_held_out_events_as_are_asked_for():
+    few = torch.cat([x for x, _ in batches().held_out(700)])
+    assert torch.equal(few, torch.cat([x for x, _ in batches().held_out()])[:700])
+    assert sum(len(x) for x, _ in batches().held_out(5_000)) == 1_203
+
+
 def test_settling_takes_a_larger_batch():
     assert len(batches(num=3_000).settling(7)[0]) == 1_000
     assert len(batches().settling(7)[0]) == 10  # of fewer, all

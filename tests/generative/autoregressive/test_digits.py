@@ -69,7 +69,7 @@ def test_models_beat_independent_pixels_and_the_tree(family, settings, digits, b
     fit(
         model,
         digits,
-        num_updates=600,
+        num_updates=400,
         batch_size=64,
         learning_rate=2e-3,
         evaluation_interval=100,

@@ -53,7 +53,8 @@ class ImaginedStep:
         reward: (B,).
         terminated: (B,) whether the episode ended there.
         disagreement: (B,) of the members, in deviations of what they draw; 0 of one alone.
-        num_clipped: (B,) entries of observations that had left the space's bounds.
+        num_clipped: (B,) entries of observations that were moved into the space: to its bounds, or
+            where it has whole numbers only, to the nearest.
     """
 
     observation: Any

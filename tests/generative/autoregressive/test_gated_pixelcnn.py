@@ -146,6 +146,7 @@ def test_fit_moves_the_weights_that_the_gradients_are_of():
         optimiser.zero_grad()
         model.loss(x).mean().backward()
         optimiser.step()
-    fit(fitted, x, num_updates=3, batch_size=32, learning_rate=0.01, device="cpu")
+    steps = {"num_updates": 3, "learning_rate": 0.01, "step_sizes": "constant"}
+    fit(fitted, x, batch_size=32, device="cpu", **steps)
     for own, expected in zip(fitted.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(own, expected, atol=1e-4, rtol=0)

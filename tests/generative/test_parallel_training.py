@@ -59,7 +59,7 @@ SCRIPT = textwrap.dedent(
 
 CUT_SCRIPT = textwrap.dedent(
     """
-    import os, sys
+    import os, sys, time
     sys.path.insert(0, sys.argv[1])
     import torch
     torch.set_num_threads(1)
@@ -72,6 +72,7 @@ CUT_SCRIPT = textwrap.dedent(
         def _loss(self, x, context, rng):
             self.num_losses += 1
             if self.num_losses > int(os.environ.get("CUT", 100)):
+                time.sleep(1)  # until the other has the last update's gradients, too
                 os._exit(3)
             return super()._loss(x, context, rng)
 
@@ -145,7 +146,9 @@ def test_what_is_reported_after_a_cut_is_of_all_processes(tmp_path):
     whole, codes = both("whole")
     assert codes == [0, 0]
     assert [line.split()[0] for line in whole.splitlines()] == ["10", "20"]
-    assert both("cut", CUT="7") == ("", [3, 3])  # between two reports, after a checkpoint at 6
+    output, codes = both("cut", CUT="7")  # between two reports, after a checkpoint at 6
+    assert output == ""
+    assert all(codes)  # of a process that waits for one that is gone it is not 3
     assert both("cut") == (whole, [0, 0])
     files = [(tmp_path / f"{name}.fit").read_bytes() for name in ("whole", "cut")]
     assert files[0] == files[1]

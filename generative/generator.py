@@ -286,6 +286,17 @@ class AbstractGenerator(nn.Module, ABC):
         if not (temperature >= 0 and math.isfinite(temperature)):
             raise ValueError(f"expected a temperature of at least 0, got {temperature}")
 
+    def _spread_known(self, known: Tensor, x: Tensor) -> Tensor:
+        """(B, *event) which entries of events are known, also of marks for all events alike."""
+        if not isinstance(known, Tensor) or known.dtype != torch.bool:
+            found = known.dtype if isinstance(known, Tensor) else type(known).__name__
+            raise TypeError(f"expected known entries marked by torch.bool, got {found}")
+        if known.shape not in (x.shape, x.shape[1:]):
+            raise ValueError(
+                f"expected which entries of {tuple(x.shape)} are known, got {tuple(known.shape)}"
+            )
+        return known.expand(x.shape)
+
     def _warn_in_training_mode(self) -> None:
         """For methods that draw, called by users."""
         if self.training:

@@ -275,13 +275,6 @@ class MaskedAutoencoder(AbstractFamily, AbstractBound):
     def _spread(self, known: Tensor, x: Tensor, context: Tensor | None) -> Tensor:
         """(B, *event) which entries are known."""
         self._check_shapes(x, context)
-        if not isinstance(known, Tensor) or known.dtype != torch.bool:
-            found = known.dtype if isinstance(known, Tensor) else type(known).__name__
-            raise TypeError(f"expected known entries marked by torch.bool, got {found}")
-        if known.shape not in (x.shape, x.shape[1:]):
-            raise ValueError(
-                f"expected which entries of {tuple(x.shape)} are known, got {tuple(known.shape)}"
-            )
-        spread = known.expand(x.shape)
+        spread = self._spread_known(known, x)
         self.check_events(x.masked_fill(~spread, 0), context)
         return spread

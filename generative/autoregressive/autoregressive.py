@@ -168,15 +168,8 @@ class AbstractAutoregressive(AbstractFamily, AbstractDensity):
         """
         self._warn_in_training_mode()
         self._check_temperature(temperature)
-        if not isinstance(known, Tensor) or known.dtype != torch.bool:
-            found = known.dtype if isinstance(known, Tensor) else type(known).__name__
-            raise TypeError(f"expected known entries marked by torch.bool, got {found}")
         self._check_shapes(x, context)
-        if known.shape not in (x.shape, x.shape[1:]):
-            raise ValueError(
-                f"expected which entries of {tuple(x.shape)} are known, got {tuple(known.shape)}"
-            )
-        spread = known.expand(x.shape)
+        spread = self._spread_known(known, x)
         kept = x.masked_fill(~spread, 0)
         self.check_events(kept, context)
         with torch.no_grad():

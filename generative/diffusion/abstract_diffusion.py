@@ -211,14 +211,7 @@ class AbstractDiffusion(AbstractFamily):
         self._warn_in_training_mode()
         self._check_shapes(x, context)
         self._check_temperature(temperature)
-        if not isinstance(known, Tensor) or known.dtype != torch.bool:
-            found = known.dtype if isinstance(known, Tensor) else type(known).__name__
-            raise TypeError(f"expected known entries marked by torch.bool, got {found}")
-        if known.shape not in (x.shape, x.shape[1:]):
-            raise ValueError(
-                f"expected which entries of {tuple(x.shape)} are known, got {tuple(known.shape)}"
-            )
-        known = known.expand(x.shape)
+        known = self._spread_known(known, x)
         if not x[known].isfinite().all():
             raise ValueError("expected finite numbers where they are known, got NaN or infinity")
         if isinstance(rounds, bool) or not isinstance(rounds, int):

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from .data.dataset import Dataset, Events
 from .data.environments import Transitions
+from .generator import AbstractDensity
 from .metrics.likelihood import negative_log_likelihood
 from .normalisers import Normaliser
 from .training import FitResult, fit
@@ -135,7 +136,10 @@ def fit_world_model(
         ends = Dataset(Events(ended[train], given[train]), Events(ended[rest], given[rest]))
         head = fit(model.head, ends, seed=seed, progress_bar=progress_bar, **(head_settings or {}))
     model.eval()
-    found = _measured(model, context, target, ended, train, rest, members, head)
+    end_losses = None
+    if model.head is not None:
+        end_losses = _end_losses(model.head, ended[train], Events(ended[rest], given[rest]))
+    found = _measured(model, context, target, train, rest, members, head, end_losses)
     if not found.beats_copying:
         warnings.warn(
             f"the world model's error on held-out steps, {found.error:.3g} deviations, is no "
@@ -189,11 +193,11 @@ def _measured(
     model: WorldModel,
     context: Tensor,
     target: Tensor,
-    ended: Tensor,
     train: NDArray[np.int64],
     rest: NDArray[np.int64],
     members: tuple[FitResult, ...],
     head: FitResult | None,
+    end_losses: tuple[float, float] | None,
 ) -> WorldModelFit:
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -201,14 +205,7 @@ def _measured(
     ones = target.new_ones(len(context), 1)
     with_ones = torch.cat([context, ones], dim=1).double()
     linear = torch.linalg.lstsq(with_ones[train], target[train].double(), driver="gelsd").solution
-    end_loss = base_end_loss = None
-    if model.head is not None:
-        given = torch.cat([context, target], dim=1)[rest]
-        end_loss = negative_log_likelihood(model.head, Events(ended[rest], given)).nats
-        share = (ended[train].sum() + 0.5) / (len(train) + 1)
-        base_end_loss = float(
-            functional.binary_cross_entropy(share.expand(len(rest), 1), ended[rest])
-        )
+    end_loss, base_end_loss = end_losses or (None, None)
     return WorldModelFit(
         members=members,
         head=head,
@@ -218,6 +215,13 @@ def _measured(
         end_loss=end_loss,
         base_end_loss=base_end_loss,
     )
+
+
+def _end_losses(head: AbstractDensity, train: Tensor, rest: Events) -> tuple[float, float]:
+    """Of the head, and of the share of the steps to learn from that end episodes."""
+    share = (train.sum() + 0.5) / (len(train) + 1)
+    base = functional.binary_cross_entropy(share.expand(len(rest), 1), rest.x)
+    return negative_log_likelihood(head, rest).nats, float(base)
 
 
 def _copied(model: WorldModel, context: Tensor, train: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Agents that use generators: in dreams, as policies, as planners, as memories and rewards."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .garnet import garnet as garnet
     from .grid_drawing import draw_grid as draw_grid
     from .grid_layout import GridLayout as GridLayout
+    from .imagined import ImaginedEnv as ImaginedEnv
+    from .imagined import ImaginedVectorEnv as ImaginedVectorEnv
     from .mdp import TabularMDP as TabularMDP
     from .sb3_vec_env import SB3VecEnv as SB3VecEnv
     from .state_index import StateIndex as StateIndex
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GridLayout",
+    "ImaginedEnv",
+    "ImaginedVectorEnv",
     "SB3VecEnv",
     "StateIndex",
     "TabularEnv",
@@ -54,6 +58,8 @@ __getattr__, __dir__ = export_lazily(
     __name__,
     {
         "GridLayout": ".grid_layout",
+        "ImaginedEnv": ".imagined",
+        "ImaginedVectorEnv": ".imagined",
         "SB3VecEnv": ".sb3_vec_env",
         "StateIndex": ".state_index",
         "TabularEnv": ".tabular_env",

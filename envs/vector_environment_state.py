@@ -23,6 +23,8 @@ __all__ = ["capture_vector", "moment_of_copies", "restore_vector"]
 
 _FORMAT = "gymagine-vector-environment-state-2"
 _SYNC = ("_env_obs", "_rewards", "_terminations", "_truncations", "_autoreset_envs")
+_IMAGINED = ("memory", "_elapsed", "_ended")
+_IMAGINED_CLASS = "gymagine.envs.imagined.ImaginedVectorEnv"
 _TABULAR = ("states", "_clock", "_elapsed", "_ended", "_uniforms", "_used", "_seeds")
 
 
@@ -30,7 +32,8 @@ def capture_vector(env: VectorEnv[Any, Any, Any]) -> dict[str, Any] | None:
     """The state of a vector environment and of its copies.
 
     Args:
-        env: A `TabularVectorEnv`, or a ``SyncVectorEnv`` over environments that `capture` knows.
+        env: A `TabularVectorEnv`, an `ImaginedVectorEnv` (without its model), or a
+            ``SyncVectorEnv`` over environments that `capture` knows.
 
     Returns:
         What JSON can hold of it, or None where it or a copy is of another kind.
@@ -46,11 +49,19 @@ def capture_vector(env: VectorEnv[Any, Any, Any]) -> dict[str, Any] | None:
         except TypeError:
             return None
         return None if None in copies else _state(env, values, copies)
+    if _is_imagined(env):
+        values = {name: encode_value(getattr(env, name)) for name in _IMAGINED}
+        return _state(env, values, [encode_generator(env._np_random)])
     return None
 
 
+def _is_imagined(env: VectorEnv[Any, Any, Any]) -> bool:
+    # named, not imported, so that no generator is loaded for it
+    return f"{type(env).__module__}.{type(env).__qualname__}" == _IMAGINED_CLASS
+
+
 def _state(
-    env: TabularVectorEnv | SyncVectorEnv, values: dict[str, Any], copies: list[Any]
+    env: VectorEnv[Any, Any, Any], values: dict[str, Any], copies: list[Any]
 ) -> dict[str, Any]:
     return {
         "format": _FORMAT,
@@ -91,6 +102,8 @@ def restore_vector(env: VectorEnv[Any, Any, Any], state: dict[str, Any]) -> None
             raise ValueError(f"expected {name} of shape {own.shape}, got {value.shape}")
     if isinstance(env, TabularVectorEnv):
         env._generators = [decode_generator(copy) for copy in state["copies"]]
+    elif _is_imagined(env):
+        env._np_random = decode_generator(state["copies"][0])
     elif isinstance(env, SyncVectorEnv):
         for copy, saved in zip(env.envs, state["copies"], strict=True):
             restore(_environment(copy), saved)
@@ -100,15 +113,19 @@ def restore_vector(env: VectorEnv[Any, Any, Any], state: dict[str, Any]) -> None
 
 def _check(env: VectorEnv[Any, Any, Any], state: dict[str, Any]) -> None:
     """Refuse the state of another kind, autoreset mode or number of copies."""
-    if type(env) not in (TabularVectorEnv, SyncVectorEnv):
-        raise ValueError(f"expected a TabularVectorEnv or a SyncVectorEnv, got {env}")
+    if type(env) not in (TabularVectorEnv, SyncVectorEnv) and not _is_imagined(env):
+        raise ValueError(
+            f"expected a TabularVectorEnv, an ImaginedVectorEnv or a SyncVectorEnv, got {env}"
+        )
+    num_copies = 1 if _is_imagined(env) else env.num_envs  # one generator for all
     expected = (state["type"], len(state["copies"]), state["autoreset_mode"])
-    found = (type(env).__name__, env.num_envs, _mode(env))
+    found = (type(env).__name__, num_copies, _mode(env))
     if expected != found:
         raise ValueError(
             f"expected a {expected[0]} of {expected[1]} copies, mode {expected[2]}, got {found}"
         )
-    if set(state["values"]) != set(_TABULAR if isinstance(env, TabularVectorEnv) else _SYNC):
+    names = _IMAGINED if _is_imagined(env) else _SYNC
+    if set(state["values"]) != set(_TABULAR if isinstance(env, TabularVectorEnv) else names):
         raise ValueError(f"expected what {found[0]} remembers, got {sorted(state['values'])}")
 
 

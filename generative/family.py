@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -19,7 +20,7 @@ from ..storage import read_arrays, write_arrays
 from .generator import AbstractGenerator
 from .module_state import module_arrays, restore_module
 
-__all__ = ["AbstractFamily"]
+__all__ = ["AbstractFamily", "family_named", "hyperparameters_from_json", "name_of_family"]
 
 _FORMAT = "gymagine-generator-1"
 
@@ -113,3 +114,42 @@ class AbstractFamily(AbstractGenerator):
 
 def _dtype_of(array: NDArray[Any]) -> torch.dtype:
     return torch.from_numpy(array.reshape(-1)[:0]).dtype
+
+
+def name_of_family(family: type[AbstractFamily]) -> str:
+    """Module and class, by which files name a family.
+
+    Example:
+        >>> from gymagine.generative import VAE
+        >>> name_of_family(VAE), family_named(name_of_family(VAE), "vae.safetensors") is VAE
+        ('gymagine.generative.autoencoders.vae:VAE', True)
+    """
+    return f"{family.__module__}:{family.__qualname__}"
+
+
+def family_named(name: str, path: str | os.PathLike[str]) -> type[AbstractFamily]:
+    """A class of this package; nothing else is imported because a file says so.
+
+    Args:
+        name: Of `name_of_family`.
+        path: The file that says so, for messages.
+
+    Raises:
+        ValueError: It is no family of this package.
+    """
+    module, _, attribute = name.partition(":")
+    own = __name__.rpartition(".")[0]
+    if not module.startswith(f"{own}."):
+        raise ValueError(f"expected the family of {path} as an argument: {name} is not of {own}")
+    try:
+        found: type[AbstractFamily] = getattr(import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(f"expected a family of {own}, got {path} of {name}") from error
+    return found
+
+
+def hyperparameters_from_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of a family, whose tuples JSON made lists of."""
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
@@ -38,12 +37,20 @@ from torch import Tensor, nn
 from ..space_json import space_from_json, space_to_json
 from ..storage import read_arrays, write_arrays
 from .autoregressive.made import MADE
+from .baselines.conditional_gaussian import ConditionalGaussian, drawn_of_several
 from .codec import Codec
-from .family import AbstractFamily
+from .data.environments import Transitions
+from .family import (
+    AbstractFamily,
+    family_named,
+    hyperparameters_from_json,
+    name_of_family,
+)
 from .generator import AbstractMeanSampler
 from .module_state import module_arrays, restore_module
 from .normalisers import Normaliser
-from .world_model_data import stacked_context
+from .space_batches import rows_of
+from .world_model_data import episode_starts, histories, stacked_context
 from .world_model_state import ImaginedStep, WorldModelState
 
 __all__ = ["Judgement", "Termination", "WorldModel"]
@@ -188,6 +195,41 @@ class WorldModel(nn.Module):
         between = seen.new_zeros(len(seen), self.history - 1, self._num_actions)
         return WorldModelState(empty, between, known)
 
+    def recall(self, data: Transitions, steps: NDArray[np.int64]) -> WorldModelState:
+        """What episodes remember at steps of data: imagined ones can begin there.
+
+        Args:
+            data: Steps of the environment, in the order in which they were taken.
+            steps: (B,) numbers of steps; the state is that before the step.
+
+        Raises:
+            ValueError: The data do not fit the spaces.
+        """
+        rows, known = histories(episode_starts(data), self.history)
+        rows, known = rows[steps], known[steps]
+        shape = len(rows), self.history, -1
+        seen = self.observation_codec.encode(rows_of(data.observation, rows.ravel())).view(shape)
+        taken = self.action_codec.encode(rows_of(data.action, rows.ravel())).view(shape)
+        shown = torch.from_numpy(known).to(seen.device)
+        return WorldModelState(
+            seen * shown.unsqueeze(2), taken[:, :-1] * shown[:, :-1].unsqueeze(2), shown
+        )
+
+    def observations(self, state: WorldModelState) -> Any:
+        """(B, ...) what is seen now, as the space has it."""
+        return self.observation_codec.decode(state.observations[:, -1])
+
+    @property
+    def num_latents(self) -> int:
+        """L, numbers that episodes remember."""
+        size = len(self.is_number)
+        return self.history * size + (self.history - 1) * (self._num_actions + 1)
+
+    def latents(self, state: WorldModelState) -> Float[Tensor, "batch latents"]:
+        """(B, L) all that episodes remember: encoded observations, actions, which there were."""
+        known = state.known[:, :-1].to(state.observations.dtype)
+        return torch.cat([state.observations.flatten(1), state.actions.flatten(1), known], dim=1)
+
     def observe(self, state: WorldModelState, actions: Any, observations: Any) -> WorldModelState:
         """Go on with what was really done and seen: so a history is burnt in.
 
@@ -254,16 +296,21 @@ class WorldModel(nn.Module):
         self, context: Tensor, temperature: float, rng: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
         """(B, D + 1) targets, each row from a member drawn for it, and (B,) disagreement."""
-        num = len(context)
-        if len(self.members) == 1:
+        num, members = len(context), list(self.members)
+        if len(members) == 1:
             drawn = self._of_member(0, context, temperature, rng)
             return drawn, drawn.new_zeros(num)
-        every = torch.stack(
-            [self._of_member(i, context, temperature, rng) for i in range(len(self.members))]
-        )
-        chosen = torch.randint(len(self.members), (num,), generator=rng, device=context.device)
-        drawn = every[chosen, torch.arange(num, device=context.device)]
-        return drawn, self._centres(every, context).std(dim=0, correction=0).norm(dim=1)
+        chosen = torch.randint(len(members), (num,), generator=rng, device=context.device)
+        if all(isinstance(member, ConditionalGaussian) for member in members):
+            gaussians: Any = members
+            drawn, means = drawn_of_several(gaussians, chosen, context, temperature, rng)
+        else:
+            every = torch.stack(
+                [self._of_member(i, context, temperature, rng) for i in range(len(members))]
+            )
+            drawn = every[chosen, torch.arange(num, device=context.device)]
+            means = self._centres(every, context)
+        return drawn, means.std(dim=0, correction=0).norm(dim=1)
 
     def _of_member(
         self, member: int, context: Tensor, temperature: float, rng: torch.Generator | None
@@ -363,7 +410,7 @@ class WorldModel(nn.Module):
             "format": _FORMAT,
             "observation_space": space_to_json(self.observation_space),
             "action_space": space_to_json(self.action_space),
-            "family": f"{self.family.__module__}:{self.family.__qualname__}",
+            "family": name_of_family(self.family),
             "hyperparameters": self.hyperparameters,
             "history": self.history,
             "num_members": len(self.members),
@@ -404,12 +451,11 @@ class WorldModel(nn.Module):
                     f"expected {'a' if is_needed else 'no'} function for {name}, with"
                     f"{'' if is_needed else 'out'} which {path} was made"
                 )
-        known = {key: _tuples(value) for key, value in header["hyperparameters"].items()}
         loaded = cls(
             space_from_json(header["observation_space"]),
             space_from_json(header["action_space"]),
-            family or _family_named(header["family"], path),
-            hyperparameters=known,
+            family or family_named(header["family"], path),
+            hyperparameters=hyperparameters_from_json(header["hyperparameters"]),
             history=header["history"],
             num_members=header["num_members"],
             termination=termination or header["termination"],
@@ -433,20 +479,3 @@ def _judged(judge: Judgement, before: Any, actions: Any, after: Any, name: str) 
     if found.ndim != 1 or (num is not None and len(found) != num):
         raise ValueError(f"expected {name} to give (B,) numbers, got shape {found.shape}")
     return found
-
-
-def _family_named(name: str, path: str | os.PathLike[str]) -> type[AbstractFamily]:
-    """A class of this package; nothing else is imported because a file says so."""
-    module, _, attribute = name.partition(":")
-    own = __name__.rpartition(".")[0]
-    if not module.startswith(f"{own}."):
-        raise ValueError(f"expected the family of {path} as an argument: {name} is not of {own}")
-    try:
-        found: type[AbstractFamily] = getattr(import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise ValueError(f"expected a family of {own}, got {path} of {name}") from error
-    return found
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -24,6 +24,7 @@ from .data.environments import Transitions
 from .generator import AbstractDensity
 from .metrics.likelihood import negative_log_likelihood
 from .normalisers import Normaliser
+from .space_batches import rows_of
 from .training import FitResult, fit
 from .world_model import WorldModel
 from .world_model_data import episode_starts, histories, split_by_episodes, stacked_context
@@ -155,7 +156,7 @@ def _fit_scales(model: WorldModel, data: Transitions, train: NDArray[np.int64]) 
         (model.observation_codec, data.observation),
         (model.action_codec, data.action),
     ):
-        scaled = type(codec).fitted(codec.space, _rows(values, train), "z-score")
+        scaled = type(codec).fitted(codec.space, rows_of(values, train), "z-score")
         codec.normaliser.load_state_dict(scaled.normaliser.state_dict())
     target = _raw_targets(model, data)
     numbers = Normaliser.fitted(target[train], "z-score")
@@ -236,11 +237,3 @@ def _copied(model: WorldModel, context: Tensor, train: Tensor) -> Tensor:
 
 def _distance(one: Tensor, other: Tensor) -> float:
     return float((one.double() - other.double()).square().mean().sqrt())
-
-
-def _rows(values: Any, rows: NDArray[np.int64]) -> Any:
-    if isinstance(values, dict):
-        return {key: _rows(part, rows) for key, part in values.items()}
-    if isinstance(values, tuple):
-        return tuple(_rows(part, rows) for part in values)
-    return values[rows]

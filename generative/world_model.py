@@ -60,7 +60,7 @@ Judgement: TypeAlias = Callable[[Any, Any, Any], NDArray[Any]]
 
 Termination = Literal["learnt", "never"]
 
-_FORMAT = "gymagine-world-model-1"
+_FORMAT = "gymagine-world-model-2"
 _HEAD = {"conditional": "bernoulli", "hidden_sizes": (64, 64)}
 
 
@@ -87,6 +87,9 @@ class WorldModel(nn.Module):
         is_number: (D,) which entries of an observation are numbers, whose changes are learnt.
         targets: Scales of what is learnt.
         varies: (D + 1,) which targets are not always the same in the data; those that are stay so.
+        lowest: (D + 1,) encoded observations and rewards are no lower: as far below the least in
+            the data as the largest is above it. What is imagined further off would only grow.
+        highest: Likewise above.
         is_fitted: () whether scales were taken from data.
 
     Raises:
@@ -157,10 +160,14 @@ class WorldModel(nn.Module):
                 self.head = MADE((1,), context_shape=(num_given,), **_HEAD)
         self.targets = Normaliser(num_entries + 1)
         self.register_buffer("varies", torch.ones(num_entries + 1, dtype=torch.bool))
+        self.register_buffer("lowest", torch.full((num_entries + 1,), -torch.inf))
+        self.register_buffer("highest", torch.full((num_entries + 1,), torch.inf))
         self.register_buffer("is_fitted", torch.zeros((), dtype=torch.bool))
 
     is_number: Tensor
     varies: Tensor
+    lowest: Tensor
+    highest: Tensor
     is_fitted: Tensor
 
     @property
@@ -274,12 +281,13 @@ class WorldModel(nn.Module):
             before = state.observations[:, -1]
             change = self.targets.inverse(target).to(before.dtype)
             imagined = torch.where(self.is_number, before + change[:, :-1], change[:, :-1])
-            observation = self.observation_codec.decode(imagined)
+            kept = imagined.clamp(self.lowest[:-1], self.highest[:-1])
+            observation = self.observation_codec.decode(kept)
             # what is fed back is what is seen: rounded, and within the bounds
             seen = self.observation_codec.encode(observation)
             outside = self.is_number & ((seen - imagined).abs() > 1e-3)
             ended = self._ended(context, target, state, actions, observation, rng)
-        reward = change[:, -1].double().cpu().numpy()
+        reward = change[:, -1].clamp(self.lowest[-1], self.highest[-1]).double().cpu().numpy()
         if self.reward_function is not None:
             shown = self.observation_codec.decode(before)
             reward = _judged(self.reward_function, shown, actions, observation, "reward_function")

@@ -94,7 +94,7 @@ def fit_world_model(
     """Train a world model, in place; then it is in evaluation mode.
 
     Scales of observations, actions and targets are taken from the data the first time, and kept
-    afterwards: a model can learn from more data later.
+    afterwards: a model can learn from more data later. How far what is imagined may go is widened.
 
     Args:
         model: The world model.
@@ -120,6 +120,7 @@ def fit_world_model(
     train, rest = split_by_episodes(starts, held_out, seed)
     if not model.is_fitted:
         _fit_scales(model, data, train)
+    _widen_ends(model, data, train)
     context, target = _encoded(model, data, starts)
     ended = torch.from_numpy(data.terminated).to(context.dtype).unsqueeze(1)
     noise = TargetNoise(tuple(model.target_noise.tolist()))
@@ -170,6 +171,21 @@ def _fit_scales(model: WorldModel, data: Transitions, train: NDArray[np.int64]) 
     model.targets.shift.copy_(torch.where(learnt, numbers.shift, 0.0))
     model.targets.scale.copy_(torch.where(learnt & ~constant, numbers.scale, 1.0))
     model.is_fitted.fill_(True)
+
+
+def _widen_ends(model: WorldModel, data: Transitions, train: NDArray[np.int64]) -> None:
+    """How far imagined observations and rewards may go."""
+    ends = []
+    for values in (data.observation, data.next_observation):
+        ends.append(model.observation_codec.encode(rows_of(values, train)))
+    seen = torch.cat(ends)
+    reward = torch.from_numpy(data.reward[train]).to(seen.dtype)
+    low = torch.cat([seen.amin(dim=0), reward.amin().unsqueeze(0)])
+    high = torch.cat([seen.amax(dim=0), reward.amax().unsqueeze(0)])
+    low, high = 2 * low - high, 2 * high - low
+    known = model.lowest.isfinite()
+    model.lowest.copy_(torch.where(known, torch.minimum(model.lowest, low), low))
+    model.highest.copy_(torch.where(known, torch.maximum(model.highest, high), high))
 
 
 def _raw_targets(model: WorldModel, data: Transitions) -> Float[Tensor, "steps target"]:

@@ -182,3 +182,31 @@ def test_mistakes(without_shape_checks):
         fit_world_model(model_of(env), data, held_out=0.0)
     with pytest.raises(ValueError, match="expected"):
         fit_world_model(model_of(Counter()), data)
+
+
+@pytest.mark.filterwarnings("ignore:the world model's error")
+def test_what_is_imagined_stays_near_the_data():
+    """Of data in [2, 5] and rewards of 1 to 3 nothing beyond [-1, 8] and [-1, 5] is imagined."""
+    numbers = np.random.default_rng(0)
+    seen = numbers.permutation(np.linspace(2, 5, 400)).reshape(200, 2)
+    no = np.zeros(200, dtype=bool)
+    reward = numbers.permutation(np.linspace(1, 3, 200))
+    after = numbers.permutation(seen)
+    data = Transitions(seen, no.astype(np.int64), reward, after, no, no)
+    space = spaces.Box(-np.inf, np.inf, (2,), dtype=np.float64)
+    model = WorldModel(
+        space, spaces.Discrete(2), ConditionalGaussian, hyperparameters={"hidden_sizes": (8,)}
+    )
+    fit_world_model(model, data, num_updates=1, held_out=0.05)
+    state = model.begin(np.full((500, 2), 3.5))
+    rng = torch.Generator().manual_seed(0)
+    _, step = model.step(state, np.zeros(500, int), temperature=1e6, rng=rng)
+    wide = pytest.approx(8, abs=0.3), pytest.approx(-1, abs=0.3)
+    assert (step.observation.max(), step.observation.min()) == wide
+    assert step.reward.max() == pytest.approx(5, abs=0.2)
+    assert step.reward.min() == pytest.approx(-1, abs=0.2)
+    assert (step.num_clipped == 2).mean() > 0.9
+    lowest = model.lowest.clone()
+    fit_world_model(model, dataclasses.replace(data, reward=2 * reward), num_updates=1)
+    assert model.lowest[:-1].equal(lowest[:-1])
+    assert model.highest[-1] > 9

@@ -30,6 +30,8 @@ COMMANDS: dict[str, str] = {
     "watch": "see the agent of a run act, in a window or as a video",
     "generate": "train a generative model on data, or go on: generate --resume RUN",
     "sample": "draw from a trained generative model",
+    "imagine": "let agents learn in a generator's dream, beside controls: imagine --resume RUN",
+    "imitate": "learn to act from demonstrations with a generator, beside controls",
     "monitor": "open TensorBoard on the runs",
 }
 

@@ -132,32 +132,35 @@ class EpisodeVideo:
         return gymnasium.make(source.spec, render_mode="rgb_array"), True
 
 
-def cut_film(pictures: Iterable[NDArray[np.uint8]], *, rate: float) -> Film:
+def cut_film(
+    pictures: Iterable[NDArray[np.uint8]], *, rate: float, max_side: int = _MAX_SIDE
+) -> Film:
     """A film of bounded length and size.
 
     Args:
         pictures: (H, W, 3) each, of one size, in the order of the steps; at least one.
         rate: Steps per second in the environment's own time.
+        max_side: The longer side of a picture, at most.
     """
     kept: list[NDArray[np.uint8]] = []
     stride, last = 1, None
     for number, picture in enumerate(pictures):
         last = picture
         if number % stride == 0:
-            kept.append(_reduced(picture))
+            kept.append(_reduced(picture, max_side))
             if len(kept) == _MAX_PICTURES:
                 kept, stride = kept[::2], 2 * stride
     if last is None:
         raise ValueError("expected at least one picture, got none")
     if number % stride:  # how it ended is what one wants to see
-        kept.append(_reduced(last))
+        kept.append(_reduced(last, max_side))
     shown = min(_MAX_RATE, max(rate / stride, len(kept) / _MAX_SECONDS))
     height, width = kept[0].shape[:2]
     return Film(encode_gif(kept, shown), width, height, len(kept), shown)
 
 
-def _reduced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    factor = -(-max(picture.shape[:2]) // _MAX_SIDE)
+def _reduced(picture: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
+    factor = -(-max(picture.shape[:2]) // max_side)
     if factor == 1:
         return picture
     from PIL import Image

@@ -42,6 +42,7 @@ import numpy as np
 import torch
 import tyro
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
@@ -52,6 +53,7 @@ from ..agents.action_masks import ActionMask
 from ..agents.agent import AbstractAgent, Callback
 from ..configuration import build_config
 from ..envs.environments import EnvLike, make_env
+from ..envs.sb3_vec_env import SB3VecEnv
 from ..storage import read_arrays, write_arrays
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class AbstractPeer(AbstractAgent):
     """An algorithm of Stable-Baselines3; `peer_agent` makes the class of each.
 
     Args:
-        env: An id, a spec or an environment.
+        env: An id, a spec, an environment or a vector environment.
         seed: Given to the algorithm, which seeds Python's, numpy's and torch's global generators.
         hyperparameters: Of the algorithm, by its own names, and ``net_arch``, ``device`` and
             ``preset``.
@@ -112,11 +114,18 @@ class AbstractPeer(AbstractAgent):
     model: BaseAlgorithm
     reads_masks = False
 
-    def __init__(self, env: EnvLike, *, seed: int = 0, **hyperparameters: Any) -> None:
-        given = make_env(env)
-        self.observation_space = given.observation_space
-        self.action_space = given.action_space
-        self.env = _accepted(given)
+    def __init__(
+        self, env: EnvLike | VectorEnv[Any, Any, Any], *, seed: int = 0, **hyperparameters: Any
+    ) -> None:
+        if isinstance(env, VectorEnv):
+            self.observation_space = env.single_observation_space
+            self.action_space = env.single_action_space
+            self.env = _accepted_together(env)
+        else:
+            given = make_env(env)
+            self.observation_space = given.observation_space
+            self.action_space = given.action_space
+            self.env = _accepted(given)
         self.seed = seed
         self.num_timesteps = 0
         # names are checked before the preset joins
@@ -131,12 +140,14 @@ class AbstractPeer(AbstractAgent):
         self.model = self._build()
 
     def _build(self) -> BaseAlgorithm:
-        assert isinstance(self.env, gymnasium.Env)
+        env = self.env
+        assert env is not None
         settings = dataclasses.asdict(self.config)
         net_arch, device, _ = (settings.pop(key) for key in ("net_arch", "device", "preset"))
-        images = len(self.env.observation_space.shape or ()) == 3
+        space = self.observation_space if isinstance(env, VectorEnv) else env.observation_space
+        images = len(space.shape or ()) == 3
         policy = "CnnPolicy" if images else "MlpPolicy"
-        if isinstance(self.env.observation_space, spaces.Dict):
+        if isinstance(space, spaces.Dict):
             policy = "MultiInputPolicy"
         if device == "auto" and not images:
             device = "cpu"  # networks of this size lose more by the transfers than they gain
@@ -144,7 +155,7 @@ class AbstractPeer(AbstractAgent):
         try:
             return self.algorithm(
                 policy,
-                _Finite(self.env),
+                SB3VecEnv(env) if isinstance(env, VectorEnv) else _Finite(env),
                 seed=self.seed,
                 device=device,
                 policy_kwargs=policy_settings,
@@ -390,6 +401,17 @@ def _is_finite(space: gymnasium.Space[Any]) -> bool:
 def _needs_flattening(space: gymnasium.Space[Any]) -> bool:
     shifted = isinstance(space, spaces.Discrete) and int(space.start) != 0
     return shifted or isinstance(space, spaces.Tuple)
+
+
+def _accepted_together(env: VectorEnv[Any, Any, Any]) -> VectorEnv[Any, Any, Any]:
+    """A vector environment whose spaces Stable-Baselines3 reads rightly as they are."""
+    for space in (env.single_observation_space, env.single_action_space):
+        if _needs_flattening(space):
+            raise ValueError(
+                f"expected spaces of a vector environment that Stable-Baselines3 takes as they "
+                f"are, without Tuple and with Discrete from 0 on, got {space}"
+            )
+    return env
 
 
 def _accepted(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

@@ -157,8 +157,9 @@ def label_right(axes: Axes, labels: Sequence[tuple[str, float, str]], height: fl
         labels: Text, height in data units, and colour of each.
         height: Of the axes in inches, about; it says how near two labels may come.
     """
-    bottom, top = axes.get_ylim()
-    ends = [min(1.0, max(0.0, (y - bottom) / (top - bottom))) for _, y, _ in labels]
+    left, within = axes.get_xlim()[0], axes.transScale + axes.transLimits  # log axes, too
+    heights = [float(within.transform((left, y))[1]) for _, y, _ in labels]
+    ends = [min(1.0, max(0.0, end)) for end in heights]
     places = spread(ends, 0.175 / height, 0.0, 1.0)
     for (text, _, colour), end, place in zip(labels, ends, places, strict=True):
         axes.plot(

@@ -89,6 +89,7 @@ def check_generator(
     *,
     seed: int = 0,
     follows_density: bool = True,
+    is_random: bool = True,
 ) -> None:
     """Hold a generator to every law of this module that its capabilities let it be held to.
 
@@ -101,6 +102,8 @@ def check_generator(
         seed: Of all that is drawn.
         follows_density: Whether samples are meant to lie where ``log_prob`` says; not those that
             are guided, for one.
+        is_random: Whether draws differ by ``rng`` and temperature; not those of a regression,
+            which are means.
 
     Raises:
         AssertionError: A law is broken; the message says which, and what to mend.
@@ -119,7 +122,7 @@ def check_generator(
     check_arguments(generator, x, context)
     check_samples(generator, x, context, seed=seed)
     check_nothing_changes(generator, x, context, seed=seed)
-    check_determinism(generator, x, context, seed=seed)
+    check_determinism(generator, x, context, seed=seed, is_random=is_random)
     check_units(generator, x, context, seed=seed)
     check_gradients(generator, x, context, seed=seed)
     check_context(generator, x, context, seed=seed)
@@ -196,7 +199,12 @@ def check_samples(
 
 
 def check_determinism(
-    generator: AbstractGenerator, x: Tensor, context: Tensor | None, *, seed: int = 0
+    generator: AbstractGenerator,
+    x: Tensor,
+    context: Tensor | None,
+    *,
+    seed: int = 0,
+    is_random: bool = True,
 ) -> None:
     """Equal generators of noise give equal results, other ones others, and no other is used."""
     for name, call in _calls(generator, x, context):
@@ -207,6 +215,8 @@ def check_determinism(
             f"{name}: expected the same from an equal rng, got something else: is noise of NumPy "
             "or Python used, or something remembered from call to call?",
         )
+    if not is_random:
+        return
     one, other = (generator.sample(4, context, rng=_rng(x, seed + i)) for i in range(2))
     _require(
         not torch.equal(one, other),

@@ -107,6 +107,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_interval: int = 1_000,
     progress_bar: bool = False,
+    initialise: bool = True,
     **settings: Any,
 ) -> FitResult:
     """Train a generator.
@@ -119,6 +120,8 @@ def fit(
         checkpoint: A file to go on from, if there is one, and to write to.
         checkpoint_interval: Updates between two such files.
         progress_bar: Show a bar with the rate and the time left.
+        initialise: Whether parameters may start from the data (`AbstractInitialised`); not where
+            a trained generator goes on learning from other data.
         settings: Fields of `FitSettings`; those not given are the family's ``fit_defaults``, if it
             has them.
 
@@ -159,6 +162,8 @@ def fit(
         training = _Training(generator.to(device), dataset, given, seed, device)
         if checkpoint is not None:
             training.go_on_from(checkpoint)
+        if initialise:
+            training.initialise()
         training.run(watcher, checkpoint, checkpoint_interval, progress_bar)
     return training.result(time.perf_counter() - begun)
 
@@ -240,6 +245,13 @@ class _Training:
 
     # ---- training -------------------------------------------------------------------------------
 
+    def initialise(self) -> None:
+        """Let parameters start from data, unless training goes on."""
+        if self._progress.update == 0 and isinstance(self.generator, AbstractInitialised):
+            self.generator.train()
+            self.generator.initialise(*self._batches.whole(0, NoiseStream.INITIALISATION))
+            share_state(self.generator)
+
     def run(
         self,
         watcher: FitWatcher | None,
@@ -251,9 +263,6 @@ class _Training:
         progress, settings = self._progress, self._settings
         reports = watcher if is_first_process() else None
         self.generator.train()
-        if progress.update == 0 and isinstance(self.generator, AbstractInitialised):
-            self.generator.initialise(*self._batches.whole(0, NoiseStream.INITIALISATION))
-            share_state(self.generator)
         bar = tqdm(
             total=settings.num_updates,
             initial=progress.update,

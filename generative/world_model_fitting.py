@@ -29,7 +29,7 @@ from .training import FitResult, fit
 from .world_model import WorldModel
 from .world_model_data import episode_starts, histories, split_by_episodes, stacked_context
 
-__all__ = ["TargetNoise", "WorldModelFit", "fit_world_model"]
+__all__ = ["TargetNoise", "WorldModelFit", "fit_scales", "fit_world_model"]
 
 _ROUNDING = 1e-5
 
@@ -118,9 +118,8 @@ def fit_world_model(
         raise TypeError(f"expected Transitions to fit to, got {type(data).__name__}")
     starts = episode_starts(data)
     train, rest = split_by_episodes(starts, held_out, seed)
-    if not model.is_fitted:
-        _fit_scales(model, data, train)
-    _widen_ends(model, data, train)
+    is_new = not bool(model.is_fitted)
+    fit_scales(model, data, train)
     context, target = _encoded(model, data, starts)
     ended = torch.from_numpy(data.terminated).to(context.dtype).unsqueeze(1)
     noise = TargetNoise(tuple(model.target_noise.tolist()))
@@ -129,7 +128,14 @@ def fit_world_model(
     )
     generators: Any = model.members
     members = tuple(
-        fit(generator, dataset, seed=seed + i, progress_bar=progress_bar, **settings)
+        fit(
+            generator,
+            dataset,
+            seed=seed + i,
+            progress_bar=progress_bar,
+            initialise=is_new,
+            **settings,
+        )
         for i, generator in enumerate(generators)
     )
     head = None
@@ -152,7 +158,28 @@ def fit_world_model(
     return found
 
 
-def _fit_scales(model: WorldModel, data: Transitions, train: NDArray[np.int64]) -> None:
+def fit_scales(
+    model: WorldModel, data: Transitions, steps: NDArray[np.int64] | None = None
+) -> None:
+    """Take the scales of observations, actions and targets from data, as training does at first.
+
+    A model that has them already keeps them; how far what is imagined may go is widened.
+
+    Args:
+        model: The world model, in place.
+        data: Steps of the environment, in the order in which they were taken.
+        steps: Numbers of those to look at; None is all.
+
+    Raises:
+        ValueError: The data do not fit the model's spaces.
+    """
+    steps = np.arange(len(data)) if steps is None else steps
+    if not model.is_fitted:
+        _fit_normalisers(model, data, steps)
+    _widen_ends(model, data, steps)
+
+
+def _fit_normalisers(model: WorldModel, data: Transitions, train: NDArray[np.int64]) -> None:
     for codec, values in (
         (model.observation_codec, data.observation),
         (model.action_codec, data.action),

@@ -14,7 +14,7 @@ import tyro
 from ..catalogue import suggestion
 from .options import Discount, MaxSteps, parse
 
-__all__ = ["run"]
+__all__ = ["hyperparameters_of", "run"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run(arguments: Sequence[str]) -> int:
     options = parse(Options, "compare", arguments)
     if not options.environments:
         raise ValueError("expected at least one environment, such as FrozenLake-v1")
-    hyperparameters = _hyperparameters(options.set, options.agents)
+    hyperparameters = hyperparameters_of(options.set, options.agents)
     from rich.console import Console
 
     from ..comparison import compare, comparison_folder
@@ -139,7 +139,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0 if all(run.status == "finished" for run in comparison.runs) else 1
 
 
-def _hyperparameters(texts: Sequence[str], agents: Sequence[str]) -> dict[str, dict[str, Any]]:
+def hyperparameters_of(texts: Sequence[str], agents: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Hyper-parameters by agent, from ``AGENT.NAME=VALUE``.
 
     Raises:

@@ -7,7 +7,7 @@ Stable-Baselines3), or at random.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -23,7 +23,13 @@ from torch.nn import functional
 
 from ..generator import checked_shape
 
-__all__ = ["Environment", "Predictor", "Transitions", "frames", "transitions"]
+__all__ = [
+    "Environment",
+    "Predictor",
+    "Transitions",
+    "frames",
+    "transitions",
+]
 
 Environment: TypeAlias = "str | gymnasium.Env[Any, Any]"
 """An environment, or the id of one."""
@@ -106,18 +112,10 @@ def transitions(
         >>> steps.observation.shape, steps.action.dtype, int(steps.terminated.sum())
         ((100, 4), dtype('int64'), 6)
     """
-    with _opened(env, num) as own:
-        walk = _Walk(own, policy, seed, deterministic)
-        steps = [walk.step() for _ in range(num)]
-        observations, actions, rewards, following, terminated, truncated = zip(*steps, strict=True)
-        return Transitions(
-            observation=_stacked(own.observation_space, observations),
-            action=_stacked(own.action_space, actions),
-            reward=np.array(rewards, dtype=np.float64),
-            next_observation=_stacked(own.observation_space, following),
-            terminated=np.array(terminated, dtype=bool),
-            truncated=np.array(truncated, dtype=bool),
-        )
+    _check_number(num)
+    with opened(env) as own:
+        walk = Walk(own, policy, [seed], deterministic=deterministic)
+        return stacked_steps(own, [walk.step() for _ in range(num)])
 
 
 def frames(
@@ -153,47 +151,95 @@ def frames(
     """
     if size is not None and len(checked_shape(size, "size")) != 2:
         raise ValueError(f"expected a size of height and width, got {size}")
-    with _opened(env, num, render_mode="rgb_array") as own:
+    _check_number(num)
+    with opened(env, render_mode="rgb_array") as own:
         if own.render_mode != "rgb_array":
             raise ValueError(
                 f"expected an environment with render_mode='rgb_array', got {own.render_mode!r}"
             )
-        walk, found = _Walk(own, policy, seed, deterministic), []
+        walk, found = Walk(own, policy, [seed], deterministic=deterministic), []
         for _ in range(num):
             found.append(_shrunk(_picture(own), size))
             walk.step()
         return torch.stack(found)
 
 
-class _Walk:
-    """Steps of one environment, episode after episode."""
+@dataclass(frozen=True)
+class Step:
+    """What was seen, done, earned and seen then.
+
+    Attributes:
+        observation: Before the step.
+        action: What was done.
+        reward: What it earned.
+        next_observation: After the step.
+        terminated: Whether it ended its episode.
+        truncated: Whether its episode was cut off after it.
+        info: What the environment told besides.
+    """
+
+    observation: Any
+    action: Any
+    reward: float
+    next_observation: Any
+    terminated: bool
+    truncated: bool
+    info: Mapping[str, Any]
+
+
+class Walk:
+    """Steps of one environment, episode after episode.
+
+    Args:
+        env: It is reset at once.
+        policy: Acts; None draws actions from the action space.
+        seeds: Of the resets, one after the other; those without are given none. The first is that
+            of the random actions, too.
+        deterministic: What the policy is asked for.
+
+    Raises:
+        TypeError: The policy has no ``predict``.
+
+    Example:
+        >>> walk = Walk(gymnasium.make("CartPole-v1"), None, [3])
+        >>> walk.step().reward
+        1.0
+    """
 
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],
         policy: Predictor | None,
-        seed: int,
-        deterministic: bool,
+        seeds: Iterable[int],
+        *,
+        deterministic: bool = False,
     ) -> None:
         if not isinstance(policy, Predictor | None):
             raise TypeError(f"expected a policy with predict, got {type(policy).__name__}")
         self._env, self._policy, self._deterministic = env, policy, deterministic
+        self._seeds = iter(seeds)
+        seed = next(self._seeds, None)
         self._actions = copy.deepcopy(env.action_space)  # the caller's own goes on as it was
         self._actions.seed(seed)
         self._observation: Any = None
         self._state: Any = None
         self._begin(seed)
 
-    def step(self) -> tuple[Any, Any, float, Any, bool, bool]:
-        """What was seen, done, earned and seen then, and whether it terminated or was cut off."""
+    def step(self) -> Step:
+        """Go on by one step; after an episode's last, the next one begins."""
         before, action = self._observation, self._action()
-        after, reward, terminated, truncated, _ = self._env.step(action)
+        after, reward, terminated, truncated, info = self._env.step(action)
         # environments may write the next observation over the last
         self._observation, self._starts = copy.deepcopy(after), False
-        step = before, action, float(reward), self._observation, bool(terminated), bool(truncated)
+        ends = bool(terminated), bool(truncated)
+        step = Step(before, action, float(reward), self._observation, *ends, info)
         if terminated or truncated:
-            self._begin(None)
+            self.begin()
         return step
+
+    def begin(self) -> None:
+        """Begin the next episode, wherever this one stands."""
+        self._begin(next(self._seeds, None))
 
     def _begin(self, seed: int | None) -> None:
         self._observation = copy.deepcopy(self._env.reset(seed=seed)[0])
@@ -211,13 +257,33 @@ class _Walk:
         return action
 
 
+def stacked_steps(env: gymnasium.Env[Any, Any], steps: Sequence[Step]) -> Transitions:
+    """At least one step, one after the other, in arrays as the environment's spaces have them."""
+    observations, following = (
+        _stacked(env.observation_space, [getattr(step, name) for step in steps])
+        for name in ("observation", "next_observation")
+    )
+    return Transitions(
+        observation=observations,
+        action=_stacked(env.action_space, [step.action for step in steps]),
+        reward=np.array([step.reward for step in steps], dtype=np.float64),
+        next_observation=following,
+        terminated=np.array([step.terminated for step in steps], dtype=bool),
+        truncated=np.array([step.truncated for step in steps], dtype=bool),
+    )
+
+
 @contextmanager
-def _opened(env: Environment, num: int, **options: Any) -> Iterator[gymnasium.Env[Any, Any]]:
-    """The environment; one that is made here is closed at the end."""
-    if isinstance(num, bool) or not isinstance(num, int):
-        raise TypeError(f"expected a whole number of steps, got {num!r}")
-    if num < 1:
-        raise ValueError(f"expected at least 1 step, got {num}")
+def opened(env: Environment, **options: Any) -> Iterator[gymnasium.Env[Any, Any]]:
+    """The environment; one that is made here is closed at the end.
+
+    Args:
+        env: An id, or an environment, which is left open.
+        options: What one is made with.
+
+    Raises:
+        TypeError: The environment is a vector of several, or none.
+    """
     if isinstance(env, str):
         made: gymnasium.Env[Any, Any] = gymnasium.make(env, **options)
         try:
@@ -230,7 +296,14 @@ def _opened(env: Environment, num: int, **options: Any) -> Iterator[gymnasium.En
     yield env
 
 
-def _stacked(space: gymnasium.Space[Any], values: tuple[Any, ...]) -> Any:
+def _check_number(num: int) -> None:
+    if isinstance(num, bool) or not isinstance(num, int):
+        raise TypeError(f"expected a whole number of steps, got {num!r}")
+    if num < 1:
+        raise ValueError(f"expected at least 1 step, got {num}")
+
+
+def _stacked(space: gymnasium.Space[Any], values: Sequence[Any]) -> Any:
     out: Any = create_empty_array(space, n=len(values))
     return concatenate(space, values, out)
 

@@ -32,7 +32,13 @@ def line(num_episodes, seed=0, length=12):
 
 
 def untrained(data):
-    model = WorldModel(SPACE, SPACE, ConditionalGaussian, hyperparameters={"hidden_sizes": (16,)})
+    model = WorldModel(
+        SPACE,
+        SPACE,
+        ConditionalGaussian,
+        hyperparameters={"hidden_sizes": (16,)},
+        termination="never",
+    )
     fit_world_model(model, data, num_updates=1)
     return model
 

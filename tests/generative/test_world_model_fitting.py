@@ -105,7 +105,7 @@ def test_a_linear_environment_is_learnt_with_its_noise(family, hyperparameters, 
     # the best guess is off by the noise; the linear model is that guess, all but exactly
     assert found.linear_error < found.error < 1.15 * found.linear_error
     assert found.error < 0.7 * found.copying_error
-    place = np.array([[1.0, -2.0]]).repeat(3_000, axis=0)
+    place = np.array([[0.5, -0.8]]).repeat(3_000, axis=0)  # deviations are 0.5
     action = np.full((3_000, 1), 0.5)
     _, step = model.step(model.begin(place), action, rng=torch.Generator().manual_seed(0))
     expected = 0.8 * place[0] + 0.25
@@ -195,7 +195,11 @@ def test_what_is_imagined_stays_near_the_data():
     data = Transitions(seen, no.astype(np.int64), reward, after, no, no)
     space = spaces.Box(-np.inf, np.inf, (2,), dtype=np.float64)
     model = WorldModel(
-        space, spaces.Discrete(2), ConditionalGaussian, hyperparameters={"hidden_sizes": (8,)}
+        space,
+        spaces.Discrete(2),
+        ConditionalGaussian,
+        hyperparameters={"hidden_sizes": (8,)},
+        termination="never",
     )
     fit_world_model(model, data, num_updates=1, held_out=0.05)
     state = model.begin(np.full((500, 2), 3.5))

@@ -83,3 +83,36 @@ def test_wrong_settings():
         ConditionalGaussian((2,), lowest_deviation=2.0, highest_deviation=1.0)
     with pytest.raises(TypeError, match="did you mean hidden_sizes"):
         ConditionalGaussian((2,), hidden_size=(3,))
+
+
+def test_losses_are_weighted_with_the_variance_to_a_power():
+    x, context = torch.randn(5, 2).double(), torch.randn(5, 3).double()
+    plain = random_one((2,), (3,), beta=0.0).double()
+    torch.testing.assert_close(plain.loss(x, context), -plain.log_prob(x, context))
+    half = random_one((2,), (3,), beta=0.5).double()
+    mean, log_deviation = (part.detach() for part in half.moments(context, 5))
+    normal = Normal(mean, log_deviation.exp())
+    expected = (-normal.log_prob(x) * normal.stddev).sum(dim=1)
+    torch.testing.assert_close(half.loss(x, context), expected)
+    # the weight of beta = 1 takes the variance out of the mean's gradient: least squares
+    whole = random_one((2,), (3,), beta=1.0).double()
+    bias = whole.network.layers[-1].bias
+    (gradient,) = torch.autograd.grad(whole.loss(x, context).sum(), bias)
+    torch.testing.assert_close(gradient[:2], (mean - x).sum(dim=0))
+
+
+def test_a_rare_large_value_is_found():
+    """One context in twenty leads to 4, the others to 0: the likelihood alone is slow to see it."""
+    which = (torch.arange(400) % 20 == 0).float().unsqueeze(1)
+    context = torch.cat(
+        [which, torch.randn(400, 3, generator=torch.Generator().manual_seed(0))], 1
+    )
+    x = torch.cat([4 * which, context[:, 1:2]], dim=1)
+    found = {}
+    for beta in (0.0, 0.5):
+        torch.manual_seed(0)
+        model = ConditionalGaussian((2,), context_shape=(4,), hidden_sizes=(32,), beta=beta)
+        fit(model, Dataset(Events(x, context)), num_updates=300, learning_rate=5e-3)
+        with torch.no_grad():
+            found[beta] = float((model.moments(context, 400)[0] - x).square().mean().sqrt())
+    assert found[0.5] < 0.5 * found[0.0]

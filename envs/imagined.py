@@ -28,10 +28,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
+from ..generative.abstract_world_model import AbstractWorldModel
 from ..generative.data.environments import Transitions
 from ..generative.space_batches import with_rows
-from ..generative.world_model import WorldModel
-from ..generative.world_model_state import ImaginedStep, WorldModelState
+from ..generative.world_model_state import AbstractWorldState, ImaginedStep
 from .arguments import whole_number
 from .imagined_rendering import Picture, Renderer
 from .imagined_starts import DataStarts, StartPlace, Starts
@@ -54,7 +54,6 @@ class ImaginedOptions(TypedDict, total=False):
 
 
 _RENDER_MODES = ("rgb_array",)
-_MEMORY = ("observations", "actions", "known", "rng")
 _WORST_SHARE = 0.01  # of steps with something clipped, above which there is a warning
 _FEWEST_STEPS = 1_000
 
@@ -97,7 +96,7 @@ class ImaginedVectorEnv(VectorEnv[Any, Any, Any]):
         UserWarning: More than one step in a hundred left the observation space.
 
     Example:
-        >>> from gymagine.generative import ConditionalGaussian, transitions
+        >>> from gymagine.generative import ConditionalGaussian, WorldModel, transitions
         >>> space = spaces.Box(-np.inf, np.inf, (4,))
         >>> model = WorldModel(space, spaces.Discrete(2), ConditionalGaussian).eval()
         >>> envs = ImaginedVectorEnv(model, transitions("CartPole-v1", 100), 3, horizon=20)
@@ -115,7 +114,7 @@ class ImaginedVectorEnv(VectorEnv[Any, Any, Any]):
 
     def __init__(
         self,
-        model: WorldModel,
+        model: AbstractWorldModel,
         starts: Transitions | Starts,
         num_envs: int = 1,
         *,
@@ -128,8 +127,8 @@ class ImaginedVectorEnv(VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         renderer: Renderer | None = None,
     ) -> None:
-        if not isinstance(model, WorldModel):
-            raise TypeError(f"expected a WorldModel, got {type(model).__name__}")
+        if not isinstance(model, AbstractWorldModel):
+            raise TypeError(f"expected a world model, got {type(model).__name__}")
         self.num_envs = whole_number(num_envs, "num_envs", least=1)
         self.horizon = None if horizon is None else whole_number(horizon, "horizon", least=1)
         _check_number(temperature, "temperature")
@@ -151,7 +150,7 @@ class ImaginedVectorEnv(VectorEnv[Any, Any, Any]):
         self.single_action_space = model.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.state: WorldModelState | None = None
+        self.state: AbstractWorldState | None = None
         self.num_steps = self.num_clipped = 0
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
@@ -242,30 +241,24 @@ class ImaginedVectorEnv(VectorEnv[Any, Any, Any]):
 
         Setting it goes on from there.
         """
-        state, rng = self.state, self._torch_rng
-        parts = (None,) * 3 if state is None else (state.observations, state.actions, state.known)
-        tensors = [*parts, None if rng is None else rng.get_state()]
-        arrays = [None if part is None else part.cpu().numpy() for part in tensors]
-        counts = {"num_steps": self.num_steps, "num_clipped": self.num_clipped}
-        return {**dict(zip(_MEMORY, arrays, strict=True)), **counts}
+        rng = self._torch_rng
+        return {
+            "state": None if self.state is None else self.state.arrays(),
+            "rng": None if rng is None else rng.get_state().cpu().numpy(),
+            "num_steps": self.num_steps,
+            "num_clipped": self.num_clipped,
+        }
 
     @memory.setter
     def memory(self, memory: dict[str, Any]) -> None:
         self.num_steps, self.num_clipped = memory["num_steps"], memory["num_clipped"]
         device = self.model.is_fitted.device
-        parts = [memory[name] for name in _MEMORY]
-        observations, actions, known, rng = (
-            None if part is None else torch.from_numpy(np.array(part)) for part in parts
-        )
         self.state = self._torch_rng = None
-        if observations is not None:
-            assert actions is not None and known is not None
-            self.state = WorldModelState(
-                *(part.to(device) for part in (observations, actions, known))
-            )
-        if rng is not None:
+        if memory["state"] is not None:
+            self.state = self.model.State.of_arrays(memory["state"], device)
+        if memory["rng"] is not None:
             self._torch_rng = torch.Generator(device=device)
-            self._torch_rng.set_state(rng)
+            self._torch_rng.set_state(torch.tensor(memory["rng"]))
 
     def take_generator(self, generator: np.random.Generator) -> None:
         """Draw everything from another generator from now on."""
@@ -294,7 +287,7 @@ class ImaginedVectorEnv(VectorEnv[Any, Any, Any]):
         self._ended[rows] = False
         return first
 
-    def _seen(self, state: WorldModelState, observations: Any) -> Any:
+    def _seen(self, state: Any, observations: Any) -> Any:
         if self.obs_mode == "observation":
             return observations
         return self.model.latents(state).detach().float().cpu().numpy()
@@ -329,7 +322,7 @@ class ImaginedEnv(gymnasium.Env[Any, Any]):
         imagined: The vector environment of one episode that it is made of.
 
     Example:
-        >>> from gymagine.generative import ConditionalGaussian, transitions
+        >>> from gymagine.generative import ConditionalGaussian, WorldModel, transitions
         >>> space = spaces.Box(-np.inf, np.inf, (4,))
         >>> model = WorldModel(space, spaces.Discrete(2), ConditionalGaussian).eval()
         >>> env = ImaginedEnv(model, transitions("CartPole-v1", 100), horizon=20)
@@ -345,7 +338,10 @@ class ImaginedEnv(gymnasium.Env[Any, Any]):
     }
 
     def __init__(
-        self, model: WorldModel, starts: Transitions | Starts, **options: Unpack[ImaginedOptions]
+        self,
+        model: AbstractWorldModel,
+        starts: Transitions | Starts,
+        **options: Unpack[ImaginedOptions],
     ) -> None:
         self.imagined = ImaginedVectorEnv(
             model, starts, 1, autoreset_mode=AutoresetMode.DISABLED, **options
@@ -387,7 +383,7 @@ class ImaginedEnv(gymnasium.Env[Any, Any]):
         return next(iter(iterate(self.imagined.observation_space, observations)))
 
 
-def _space_seen(model: WorldModel, obs_mode: ObservationMode) -> spaces.Space[Any]:
+def _space_seen(model: AbstractWorldModel, obs_mode: ObservationMode) -> spaces.Space[Any]:
     if obs_mode == "observation":
         return model.observation_space
     return spaces.Box(-np.inf, np.inf, (model.num_latents,), dtype=np.float32)

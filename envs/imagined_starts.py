@@ -14,14 +14,14 @@ import gymnasium
 import numpy as np
 from gymnasium.vector.utils import concatenate, create_empty_array
 
+from ..generative.abstract_world_model import AbstractWorldModel
 from ..generative.data.environments import Transitions
-from ..generative.world_model import WorldModel
 from ..generative.world_model_data import episode_starts
-from ..generative.world_model_state import WorldModelState
+from ..generative.world_model_state import AbstractWorldState
 
 __all__ = ["DataStarts", "ResetStarts", "StartPlace", "Starts"]
 
-Starts: TypeAlias = Callable[[int, np.random.Generator], WorldModelState]
+Starts: TypeAlias = Callable[[int, np.random.Generator], AbstractWorldState]
 """What so many episodes remember at first, drawn by a generator."""
 
 StartPlace = Literal["first", "any"]
@@ -43,7 +43,7 @@ class DataStarts:
 
     Example:
         >>> from gymnasium import spaces
-        >>> from gymagine.generative import ConditionalGaussian, transitions
+        >>> from gymagine.generative import ConditionalGaussian, WorldModel, transitions
         >>> space = spaces.Box(-np.inf, np.inf, (4,))
         >>> model = WorldModel(space, spaces.Discrete(2), ConditionalGaussian)
         >>> starts = DataStarts(model, transitions("CartPole-v1", 100))
@@ -51,7 +51,9 @@ class DataStarts:
         (7, 3)
     """
 
-    def __init__(self, model: WorldModel, data: Transitions, place: StartPlace = "first") -> None:
+    def __init__(
+        self, model: AbstractWorldModel, data: Transitions, place: StartPlace = "first"
+    ) -> None:
         if place not in get_args(StartPlace):
             raise ValueError(f"expected place among {get_args(StartPlace)}, got {place!r}")
         self.steps = np.arange(len(data))
@@ -59,9 +61,10 @@ class DataStarts:
             self.steps = np.unique(episode_starts(data))
         self._states = model.recall(data, self.steps)
 
-    def __call__(self, num: int, rng: np.random.Generator) -> WorldModelState:
+    def __call__(self, num: int, rng: np.random.Generator) -> AbstractWorldState:
         """States of ``num`` episodes."""
-        return self._states.take(rng.integers(len(self.steps), size=num))
+        found: AbstractWorldState = self._states.take(rng.integers(len(self.steps), size=num))
+        return found
 
 
 class ResetStarts:
@@ -75,7 +78,7 @@ class ResetStarts:
         ValueError: The environment's observations are not the model's.
     """
 
-    def __init__(self, model: WorldModel, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(self, model: AbstractWorldModel, env: gymnasium.Env[Any, Any]) -> None:
         if env.observation_space != model.observation_space:
             raise ValueError(
                 f"expected an environment with observations of {model.observation_space}, got "
@@ -83,9 +86,11 @@ class ResetStarts:
             )
         self._model, self._env = model, env
 
-    def __call__(self, num: int, rng: np.random.Generator) -> WorldModelState:
+    def __call__(self, num: int, rng: np.random.Generator) -> AbstractWorldState:
         """States of ``num`` episodes."""
         seeds = rng.integers(2**31, size=num).tolist()
         first = [self._env.reset(seed=seed)[0] for seed in seeds]
         out: Any = create_empty_array(self._env.observation_space, n=num)
-        return self._model.begin(concatenate(self._env.observation_space, first, out))
+        values = concatenate(self._env.observation_space, first, out)
+        found: AbstractWorldState = self._model.begin(values)
+        return found

@@ -29,10 +29,10 @@ from ..agents.imagination.dream_training import (
 )
 from ..agents.random_policy import RandomPolicy
 from ..envs.imagined import ImaginedVectorEnv
+from ..generative.abstract_world_model import AbstractWorldModel
 from ..generative.arithmetic import acting_arithmetic
 from ..generative.data.environments import transitions
 from ..generative.open_loop import open_loop_errors
-from ..generative.world_model import WorldModel
 from ..storage import write_json, write_whole
 from .catalogue import agent_class
 from .evaluation import evaluate
@@ -41,8 +41,8 @@ from .imagination_records import ImaginationRecord, ImaginationSettings
 from .imagination_results import Condition, ImaginationResults, ImaginationRun
 from .peers import AbstractPeer
 from .preparation import from_json, preset_of
-from .role_generators import role_generator
 from .scalars import run_logger
+from .world_models import fit_defaults, load_world_model, new_world_model
 
 __all__ = ["imagine"]
 
@@ -101,13 +101,10 @@ def _check(settings: ImaginationSettings) -> None:
         env.close()
 
 
-def _new_model(settings: ImaginationSettings, env: Any, seed: int) -> WorldModel:
-    role = role_generator(settings.generator)
-    return WorldModel(
-        env.observation_space,
-        env.action_space,
-        role.family,
-        hyperparameters=role.hyperparameters,
+def _new_model(settings: ImaginationSettings, env: Any, seed: int) -> AbstractWorldModel:
+    return new_world_model(
+        settings.generator,
+        env,
         history=settings.history,
         num_members=settings.num_members,
         seed=seed,
@@ -123,7 +120,7 @@ def _new_agent(settings: ImaginationSettings, env: Any, seed: int) -> AbstractAg
 
 
 def _fit_settings(settings: ImaginationSettings) -> dict[str, Any]:
-    usual = dict(role_generator(settings.generator).fit)
+    usual = fit_defaults(settings.generator)
     head = {"num_updates": settings.head_updates, "batch_size": 256}
     return {**usual, "num_updates": settings.num_updates, "head_settings": head}
 
@@ -256,7 +253,7 @@ def _draw(record: ImaginationRecord, results: ImaginationResults) -> None:
     with acting_arithmetic(1):
         env = settings.env_name.make() if issubclass(kind, AbstractPeer) else None
         agent = kind.load(place / "agent.safetensors", env)
-        model = WorldModel.load(place / "world_model.safetensors")
+        model = load_world_model(settings.generator, place / "world_model.safetensors")
         film = film_beside(
             agent, model, settings.env_name, seed=seed, temperature=settings.dream.temperature
         )

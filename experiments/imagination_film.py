@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..agents.agent import AbstractAgent
 from ..envs.imagined_rendering import ObservationRenderer
-from ..generative.world_model import WorldModel
+from ..generative.abstract_world_model import AbstractWorldModel
 from .environment_names import EnvironmentName
 from .episode_video import Film, cut_film
 
@@ -34,7 +34,7 @@ def can_film(environment: EnvironmentName) -> bool:
 
 def film_beside(
     agent: AbstractAgent,
-    model: WorldModel,
+    model: AbstractWorldModel,
     environment: EnvironmentName,
     *,
     seed: int = 0,

@@ -17,7 +17,7 @@ from .environment_names import EnvironmentName, folder_name
 from .imagination_results import CONDITIONS, Condition, ImaginationResults, ImaginationRun
 from .provenance import provenance
 from .records import new_folder
-from .role_generators import role_generator
+from .world_models import check_world_model
 
 __all__ = ["ImaginationRecord", "ImaginationSettings"]
 
@@ -30,7 +30,7 @@ class ImaginationSettings:
 
     Attributes:
         environment: An id, with options after @.
-        generator: A word of `role_generators`.
+        generator: A word of `world_models`.
         agent: Its name in the catalogue.
         seed: The first of the seeds.
         num_seeds: Of each condition.
@@ -61,7 +61,7 @@ class ImaginationSettings:
     conditions: tuple[Condition, ...] = CONDITIONS
 
     def __post_init__(self) -> None:
-        role_generator(self.generator)
+        check_world_model(self.generator)
         find_agent(self.agent)
         for name in ("num_seeds", "episodes", "num_updates", "head_updates"):
             if getattr(self, name) < 1:

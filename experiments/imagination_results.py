@@ -23,7 +23,7 @@ from rich.text import Text
 
 from ..generative.open_loop import OpenLoopErrors
 from .intervals import Interval, mean_interval
-from .tables import format_interval, format_number
+from .tables import decimals_for, format_interval, format_number
 
 __all__ = ["CONDITIONS", "Condition", "ImaginationResults", "ImaginationRun", "results_tables"]
 
@@ -139,19 +139,18 @@ def results_tables(results: ImaginationResults) -> Group:
 
 
 def _returns(results: ImaginationResults) -> Table:
-    table = _table(results.title, ("real return", "imagined", "real steps", "imagined steps"))
+    table = _table("return", ("real", "imagined"), results.title)
+    shown = [run.real_return for run in results.runs]
+    decimals = max(0, decimals_for(shown) - 1)  # seeds differ by more than the fourth digit
     for condition in CONDITIONS:
         real = results.real(condition)
         if real is None:
             continue
-        first = results.of(condition)[0]
         imagined = results.imagined(condition)
         table.add_row(
-            condition_name(condition, first),
-            format_interval(real, 1),
-            "" if imagined is None else format_interval(imagined, 1),
-            f"{first.real_steps:,}" if first.real_steps else "",
-            f"{first.imagined_steps:,}" if first.imagined_steps else "",
+            condition_name(condition, results.of(condition)[0]),
+            format_interval(real, decimals),
+            "" if imagined is None else format_interval(imagined, decimals),
             style="bold" if condition == "dream" else "",
         )
     return table
@@ -160,10 +159,9 @@ def _returns(results: ImaginationResults) -> Table:
 def condition_name(condition: Condition, run: ImaginationRun) -> str:
     """What tables call a condition."""
     if condition.startswith("real"):
-        return f"real, {run.real_steps:,} steps"
-    return {"dream": "in the dream", "untrained": "in an untrained dream"}.get(
-        condition, condition
-    )
+        return f"awake, {run.real_steps:,} steps"
+    names = {"dream": "in the dream", "untrained": "in an untrained dream"}
+    return names.get(condition, condition)
 
 
 def _errors(errors: OpenLoopErrors) -> Table:
@@ -179,11 +177,11 @@ def _errors(errors: OpenLoopErrors) -> Table:
     return table
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(title)
+def _table(head: str, columns: Sequence[str], title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(head, no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
@@ -194,6 +192,12 @@ def _protocol(results: ImaginationResults) -> list[str]:
         f"mean over {seeds} seed{'s' * (seeds > 1)} [95 % interval over seeds], each of "
         f"{episodes} greedy episodes (random: as it acts)"
     ]
+    dreams = results.of("dream") or results.of("untrained")
+    if dreams:
+        lines.append(
+            f"dreams: {dreams[0].imagined_steps:,} imagined steps, from {dreams[0].real_steps:,} "
+            "real ones"
+        )
     errors = results.open_loop()
     if errors is not None:
         lines.append(

@@ -8,6 +8,7 @@ if __name__ == "generative":
 from ..lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from .abstract_world_model import AbstractWorldModel as AbstractWorldModel
     from .adversarial.dcgan import DCGAN as DCGAN
     from .adversarial.gan import GAN as GAN
     from .adversarial.unrolled_gan import UnrolledGAN as UnrolledGAN
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .generator import AbstractLatent as AbstractLatent
     from .metrics.likelihood import negative_log_likelihood as negative_log_likelihood
     from .normalisers import Normaliser as Normaliser
+    from .tabular_world_model import TabularWorldModel as TabularWorldModel
     from .testing import check_generator as check_generator
     from .training import FitResult as FitResult
     from .training import fit as fit
@@ -64,6 +66,7 @@ __all__ = [
     "AbstractDensity",
     "AbstractGenerator",
     "AbstractLatent",
+    "AbstractWorldModel",
     "Autoencoder",
     "BetaVAE",
     "Codec",
@@ -77,6 +80,7 @@ __all__ = [
     "Normaliser",
     "RealNVP",
     "SplineFlow",
+    "TabularWorldModel",
     "Transformer",
     "UnrolledGAN",
     "VPDiffusion",
@@ -97,6 +101,7 @@ __getattr__, __dir__ = export_lazily(
         "AbstractDensity": ".generator",
         "AbstractGenerator": ".generator",
         "AbstractLatent": ".generator",
+        "AbstractWorldModel": ".abstract_world_model",
         "Autoencoder": ".autoencoders.autoencoder",
         "BetaVAE": ".autoencoders.beta_vae",
         "Codec": ".codec",
@@ -118,6 +123,7 @@ __getattr__, __dir__ = export_lazily(
         "Normaliser": ".normalisers",
         "RealNVP": ".flows.real_nvp",
         "SplineFlow": ".flows.spline_flow",
+        "TabularWorldModel": ".tabular_world_model",
         "Transformer": ".autoregressive.transformer",
         "UnrolledGAN": ".adversarial.unrolled_gan",
         "VAE": ".autoencoders.vae",

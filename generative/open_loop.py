@@ -22,9 +22,9 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .abstract_world_model import AbstractWorldModel
 from .data.environments import Transitions
 from .space_batches import rows_of
-from .world_model import WorldModel
 from .world_model_data import episode_starts
 
 __all__ = ["OpenLoopErrors", "open_loop_errors"]
@@ -50,7 +50,7 @@ class OpenLoopErrors:
 
 
 def open_loop_errors(
-    model: WorldModel,
+    model: AbstractWorldModel,
     data: Transitions,
     known: Transitions,
     *,
@@ -99,7 +99,8 @@ def open_loop_errors(
         linear = _with_one(linear, actions[now]) @ weights
         ahead += 1
         if ahead in reached:
-            imagined = state.observations[:, -1].unflatten(0, (len(rows), num_draws)).mean(dim=1)
+            drawn = model.encoded(state)
+            imagined = drawn.view(len(rows), num_draws, -1).mean(dim=1)
             errors.append([_distance(guess, truth[now]) for guess in (imagined, first, linear)])
     of_model, of_copying, of_linear = (tuple(column) for column in zip(*errors, strict=True))
     return OpenLoopErrors(tuple(reached), of_model, of_copying, of_linear, len(rows))
@@ -109,7 +110,8 @@ def _steps_left(data: Transitions) -> Int64[np.ndarray, " steps"]:
     """(N,) steps from each to its episode's end, itself included."""
     starts = episode_starts(data)
     _, counts = np.unique(starts, return_counts=True)
-    return np.repeat(counts, counts) - (np.arange(len(starts)) - starts)
+    left: NDArray[np.int64] = np.repeat(counts, counts) - (np.arange(len(starts)) - starts)
+    return left
 
 
 def _starts(
@@ -121,7 +123,9 @@ def _starts(
     return np.sort(rng.choice(usable, size=min(num, len(usable)), replace=False))
 
 
-def _linear_step(model: WorldModel, known: Transitions) -> Float64[Tensor, "inputs entries"]:
+def _linear_step(
+    model: AbstractWorldModel, known: Transitions
+) -> Float64[Tensor, "inputs entries"]:
     """What an encoded observation, an action and a one are multiplied by."""
     observations = model.observation_codec.encode(known.observation)
     inputs = _with_one(observations.double(), model.action_codec.encode(known.action))

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from ..space_json import space_from_json, space_to_json
 from ..storage import read_arrays, write_arrays
+from .abstract_world_model import AbstractWorldModel
 from .autoregressive.made import MADE
 from .baselines.conditional_gaussian import ConditionalGaussian, drawn_of_several
 from .codec import Codec
@@ -64,7 +65,7 @@ _FORMAT = "gymagine-world-model-2"
 _HEAD = {"conditional": "bernoulli", "hidden_sizes": (64, 64)}
 
 
-class WorldModel(nn.Module):
+class WorldModel(AbstractWorldModel):
     """Draws next observations, rewards and ends of episodes. `fit_world_model` trains it.
 
     Args:
@@ -164,21 +165,12 @@ class WorldModel(nn.Module):
         self.register_buffer("highest", torch.full((num_entries + 1,), torch.inf))
         self.register_buffer("is_fitted", torch.zeros((), dtype=torch.bool))
 
+    State = WorldModelState
+
     is_number: Tensor
     varies: Tensor
     lowest: Tensor
     highest: Tensor
-    is_fitted: Tensor
-
-    @property
-    def observation_space(self) -> spaces.Space[Any]:
-        """Of the environment."""
-        return self.observation_codec.space
-
-    @property
-    def action_space(self) -> spaces.Space[Any]:
-        """Of the environment."""
-        return self.action_codec.space
 
     @property
     def _num_actions(self) -> int:
@@ -222,9 +214,9 @@ class WorldModel(nn.Module):
             seen * shown.unsqueeze(2), taken[:, :-1] * shown[:, :-1].unsqueeze(2), shown
         )
 
-    def observations(self, state: WorldModelState) -> Any:
-        """(B, ...) what is seen now, as the space has it."""
-        return self.observation_codec.decode(state.observations[:, -1])
+    def encoded(self, state: WorldModelState) -> Float[Tensor, "batch entries"]:
+        """(B, D) what is seen now, as ``observation_codec`` has it."""
+        return state.observations[:, -1]
 
     @property
     def num_latents(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from .abstract_world_model import AbstractWorldModel
 from .data.dataset import Dataset, Events
 from .data.environments import Transitions
 from .generator import AbstractDensity
 from .metrics.likelihood import negative_log_likelihood
 from .normalisers import Normaliser
 from .space_batches import rows_of
+from .tabular_world_model import TabularWorldModel
 from .training import FitResult, fit
 from .world_model import WorldModel
 from .world_model_data import episode_starts, histories, split_by_episodes, stacked_context
@@ -82,7 +84,7 @@ class WorldModelFit:
 
 
 def fit_world_model(
-    model: WorldModel,
+    model: AbstractWorldModel,
     data: Transitions,
     *,
     seed: int = 0,
@@ -97,7 +99,7 @@ def fit_world_model(
     afterwards: a model can learn from more data later. How far what is imagined may go is widened.
 
     Args:
-        model: The world model.
+        model: The world model. A `TabularWorldModel` counts the steps, and takes no settings in.
         data: Steps of the environment, in the order in which they were taken.
         seed: Of what is held out, of batches and of noise; members have seeds of their own.
         held_out: Share of steps in episodes that are held out, in (0, 1).
@@ -112,15 +114,49 @@ def fit_world_model(
     Warns:
         UserWarning: The model does not beat copying the last observation on what is held out.
     """
-    if not isinstance(model, WorldModel):
+    if not isinstance(model, WorldModel | TabularWorldModel):
         raise TypeError(f"expected a WorldModel to fit, got {type(model).__name__}")
     if not isinstance(data, Transitions):
         raise TypeError(f"expected Transitions to fit to, got {type(data).__name__}")
-    starts = episode_starts(data)
-    train, rest = split_by_episodes(starts, held_out, seed)
+    train, rest = split_by_episodes(episode_starts(data), held_out, seed)
+    if isinstance(model, TabularWorldModel):
+        found = _counted(model, data, train, rest)
+    else:
+        found = _trained(
+            model,
+            data,
+            train,
+            rest,
+            seed=seed,
+            head_settings=head_settings or {},
+            progress_bar=progress_bar,
+            settings=settings,
+        )
+    model.eval()
+    if not found.beats_copying:
+        warnings.warn(
+            f"the world model's error on held-out steps, {found.error:.3g} deviations, is no "
+            f"better than that of copying the last observation, {found.copying_error:.3g}: more "
+            f"than {len(train)} steps or more updates are needed",
+            stacklevel=2,
+        )
+    return found
+
+
+def _trained(
+    model: WorldModel,
+    data: Transitions,
+    train: NDArray[np.int64],
+    rest: NDArray[np.int64],
+    *,
+    seed: int,
+    head_settings: Mapping[str, Any],
+    progress_bar: bool,
+    settings: Mapping[str, Any],
+) -> WorldModelFit:
     is_new = not bool(model.is_fitted)
     fit_scales(model, data, train)
-    context, target = _encoded(model, data, starts)
+    context, target = _encoded(model, data, episode_starts(data))
     ended = torch.from_numpy(data.terminated).to(context.dtype).unsqueeze(1)
     noise = TargetNoise(tuple(model.target_noise.tolist()))
     dataset = Dataset(
@@ -142,28 +178,53 @@ def fit_world_model(
     given = torch.cat([context, target], dim=1)
     if model.head is not None:
         ends = Dataset(Events(ended[train], given[train]), Events(ended[rest], given[rest]))
-        head = fit(model.head, ends, seed=seed, progress_bar=progress_bar, **(head_settings or {}))
+        head = fit(model.head, ends, seed=seed, progress_bar=progress_bar, **head_settings)
     model.eval()
     end_losses = None
     if model.head is not None:
         end_losses = _end_losses(model.head, ended[train], Events(ended[rest], given[rest]))
-    found = _measured(model, context, target, train, rest, members, head, end_losses)
-    if not found.beats_copying:
-        warnings.warn(
-            f"the world model's error on held-out steps, {found.error:.3g} deviations, is no "
-            f"better than that of copying the last observation, {found.copying_error:.3g}: more "
-            f"than {len(train)} steps or more updates are needed",
-            stacklevel=2,
-        )
-    return found
+    return _measured(model, context, target, train, rest, members, head, end_losses)
+
+
+def _counted(
+    model: TabularWorldModel,
+    data: Transitions,
+    train: NDArray[np.int64],
+    rest: NDArray[np.int64],
+) -> WorldModelFit:
+    model.count(_steps_of(data, train))
+    observations = model.observation_codec.encode(data.observation).double()
+    inputs = torch.cat([observations, model.action_codec.encode(data.action).double()], dim=1)
+    after = model.observation_codec.encode(data.next_observation).double()
+    reward = torch.from_numpy(data.reward)
+    scale = float(reward[train].std(correction=0)) or 1.0
+    target = torch.cat([after, reward.unsqueeze(1) / scale], dim=1)
+    following, earned, ended = model.expectations(
+        rows_of(data.observation, rest), rows_of(data.action, rest)
+    )
+    guessed = torch.cat([following, earned.unsqueeze(1) / scale], dim=1)
+    linear = torch.linalg.lstsq(inputs[train], target[train], driver="gelsd").solution
+    mean = (reward[train].mean() / scale).expand(len(rest), 1)
+    truth = torch.from_numpy(data.terminated).double()
+    share = (truth[train].sum() + 0.5) / (len(train) + 1)
+    return WorldModelFit(
+        members=(),
+        head=None,
+        error=_distance(guessed, target[rest]),
+        copying_error=_distance(torch.cat([observations[rest], mean], dim=1), target[rest]),
+        linear_error=_distance(inputs[rest] @ linear, target[rest]),
+        end_loss=float(functional.binary_cross_entropy(ended, truth[rest])),
+        base_end_loss=float(functional.binary_cross_entropy(share.expand(len(rest)), truth[rest])),
+    )
 
 
 def fit_scales(
-    model: WorldModel, data: Transitions, steps: NDArray[np.int64] | None = None
+    model: AbstractWorldModel, data: Transitions, steps: NDArray[np.int64] | None = None
 ) -> None:
     """Take the scales of observations, actions and targets from data, as training does at first.
 
-    A model that has them already keeps them; how far what is imagined may go is widened.
+    A model that has them already keeps them; how far what is imagined may go is widened. One that
+    counts has none.
 
     Args:
         model: The world model, in place.
@@ -173,6 +234,8 @@ def fit_scales(
     Raises:
         ValueError: The data do not fit the model's spaces.
     """
+    if not isinstance(model, WorldModel):
+        return
     steps = np.arange(len(data)) if steps is None else steps
     if not model.is_fitted:
         _fit_normalisers(model, data, steps)
@@ -231,6 +294,13 @@ def _encoded(
     observations = model.observation_codec.encode(data.observation)[steps]
     actions = model.action_codec.encode(data.action)[steps]
     return stacked_context(observations, actions, known), target
+
+
+def _steps_of(data: Transitions, rows: NDArray[np.int64]) -> Transitions:
+    parts: dict[str, Any] = {
+        each.name: rows_of(getattr(data, each.name), rows) for each in fields(data)
+    }
+    return Transitions(**parts)
 
 
 def _measured(

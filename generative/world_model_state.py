@@ -2,20 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["ImaginedStep", "WorldModelState"]
+__all__ = ["AbstractWorldState", "ImaginedStep", "WorldModelState"]
 
 
 @dataclass(frozen=True)
-class WorldModelState:
+class AbstractWorldState:
     """What B imagined episodes remember. Nothing changes it: to branch, keep it.
+
+    World models have dataclasses of their own, all of whose fields are tensors of B rows.
+    """
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __len__(self) -> int:
+        return len(next(iter(self._tensors().values())))
+
+    def take(self, rows: Any) -> Self:
+        """Those of some rows, in their order, each as often as it is named."""
+        return type(self)(**{name: own[rows] for name, own in self._tensors().items()})
+
+    def put(self, rows: Any, others: Any) -> Self:
+        """These with other rows in some places, of a state of the same kind."""
+        found = {}
+        for name, own in self._tensors().items():
+            found[name] = own.clone()
+            found[name][rows] = getattr(others, name)
+        return type(self)(**found)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The fields as arrays, for files."""
+        return {name: own.cpu().numpy() for name, own in self._tensors().items()}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], device: torch.device) -> Self:
+        """The state that `arrays` told of."""
+        return cls(**{name: torch.tensor(own, device=device) for name, own in arrays.items()})
+
+
+@dataclass(frozen=True)
+class WorldModelState(AbstractWorldState):
+    """What B episodes of a `WorldModel` remember.
 
     Attributes:
         observations: (B, H, D) encoded, oldest first.
@@ -27,22 +64,6 @@ class WorldModelState:
     actions: Float[Tensor, "batch earlier action"]
     known: Bool[Tensor, "batch history"]
 
-    def __len__(self) -> int:
-        return len(self.known)
-
-    def take(self, rows: Any) -> WorldModelState:
-        """Those of some rows, in their order, each as often as it is named."""
-        return WorldModelState(self.observations[rows], self.actions[rows], self.known[rows])
-
-    def put(self, rows: Any, others: WorldModelState) -> WorldModelState:
-        """These with other rows in some places."""
-        parts = [
-            (self.observations, others.observations),
-            (self.actions, others.actions),
-            (self.known, others.known),
-        ]
-        return WorldModelState(*(_put(own, rows, new) for own, new in parts))
-
 
 @dataclass(frozen=True)
 class ImaginedStep:
@@ -52,7 +73,8 @@ class ImaginedStep:
         observation: (B, ...) as the space has it; each row is a value of the space.
         reward: (B,).
         terminated: (B,) whether the episode ended there.
-        disagreement: (B,) of the members, in deviations of what they draw; 0 of one alone.
+        disagreement: (B,) of the members, in deviations of what they draw; 0 of one alone. Other
+            models have other measures of what they do not know.
         num_clipped: (B,) entries of observations that were moved into the space: to its bounds, or
             where it has whole numbers only, to the nearest.
     """
@@ -62,9 +84,3 @@ class ImaginedStep:
     terminated: Bool[np.ndarray, " batch"]
     disagreement: Float64[np.ndarray, " batch"]
     num_clipped: NDArray[np.int64]
-
-
-def _put(own: Tensor, rows: Any, new: Tensor) -> Tensor:
-    found = own.clone()
-    found[rows] = new
-    return found

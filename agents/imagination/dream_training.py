@@ -29,11 +29,11 @@ from jaxtyping import Float64
 from ...configuration import check_fields
 from ...envs.imagined import ImaginedVectorEnv
 from ...envs.imagined_starts import DataStarts, StartPlace
+from ...generative.abstract_world_model import AbstractWorldModel
 from ...generative.data.demonstrations import joined_transitions
 from ...generative.data.environments import Transitions, transitions
-from ...generative.world_model import WorldModel
 from ...generative.world_model_fitting import WorldModelFit, fit_scales, fit_world_model
-from ...generative.world_model_state import WorldModelState
+from ...generative.world_model_state import AbstractWorldState
 from ..agent import AbstractAgent
 
 __all__ = ["AgentMaker", "DreamSettings", "DreamTraining", "dreamt_returns", "learn_in_dreams"]
@@ -97,7 +97,7 @@ class DreamTraining:
     """
 
     agent: AbstractAgent
-    model: WorldModel
+    model: AbstractWorldModel
     fits: tuple[WorldModelFit, ...]
     data: Transitions
     num_imagined: int
@@ -107,21 +107,21 @@ class DreamTraining:
 class _LatestStarts:
     """Begins at steps of the data that there are by now."""
 
-    def __init__(self, model: WorldModel, place: StartPlace) -> None:
+    def __init__(self, model: AbstractWorldModel, place: StartPlace) -> None:
         self._model, self._place = model, place
         self._starts: DataStarts | None = None
 
     def renew(self, data: Transitions) -> None:
         self._starts = DataStarts(self._model, data, self._place)
 
-    def __call__(self, num: int, rng: np.random.Generator) -> WorldModelState:
+    def __call__(self, num: int, rng: np.random.Generator) -> AbstractWorldState:
         assert self._starts is not None
         return self._starts(num, rng)
 
 
 def learn_in_dreams(
     make_agent: AgentMaker,
-    model: WorldModel,
+    model: AbstractWorldModel,
     env: gymnasium.Env[Any, Any],
     settings: DreamSettings | None = None,
     *,
@@ -152,7 +152,7 @@ def learn_in_dreams(
     Example:
         >>> import torch
         >>> from gymagine.agents.deep import DQN
-        >>> from gymagine.generative import ConditionalGaussian
+        >>> from gymagine.generative import ConditionalGaussian, WorldModel
         >>> env = gymnasium.make("CartPole-v1")
         >>> model = WorldModel(env.observation_space, env.action_space, ConditionalGaussian)
         >>> small = DreamSettings(real_steps=100, dream_steps=200, num_envs=4)

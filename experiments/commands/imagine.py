@@ -39,7 +39,7 @@ class Options:
         tyro.conf.arg(
             metavar="NAME",
             help="Of the world model: gaussian, vae, autoregressive, flow, flow-matching, gan, "
-            "diffusion, or a family of gymagine list generators.",
+            "diffusion, tabular for finite spaces, or a family of gymagine list generators.",
         ),
     ] = "gaussian"
     agent: Annotated[

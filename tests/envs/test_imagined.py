@@ -453,7 +453,7 @@ def test_options_that_make_no_sense_are_refused(options, message, without_shape_
 
 
 def test_calls_that_make_no_sense_are_refused(without_shape_checks):
-    with pytest.raises(TypeError, match="WorldModel"):
+    with pytest.raises(TypeError, match="expected a world model"):
         ImaginedVectorEnv(ConditionalGaussian((2,)), CARTPOLE_DATA, horizon=5)
     with pytest.raises(TypeError, match="Transitions or a function"):
         cartpole(data=[1, 2])

@@ -97,9 +97,9 @@ def test_the_table_tells_conditions_with_intervals():
     shown = console.file.getvalue()
     for words in (
         "in the dream",
-        "real, 10 steps",
+        "awake, 10 steps",
         "random",
-        "2.0 [-10.7, 14.7]",
+        "2.00 [-10.71, 14.71]",
         "0.010",
         "2.00%",
     ):

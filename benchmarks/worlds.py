@@ -193,9 +193,9 @@ def dream_lines(task, stored):
     yield f"## {task}: {settings.agent} in the dream"
     yield ""
     yield (
-        f"{dream.real_steps:,} real steps at random, {dream.dream_steps:,} imagined ones of episodes "
-        f"of at most {dream.horizon}; {SEEDS} seeds, means with 95 % t intervals over seeds of the "
-        f"return of {settings.episodes} greedy episodes."
+        f"{dream.real_steps:,} real steps at random, {dream.dream_steps:,} imagined ones of "
+        f"episodes of at most {dream.horizon}; {SEEDS} seeds, means with 95 % t intervals over "
+        f"seeds of the return of {settings.episodes} greedy episodes."
     )
     yield ""
     yield "| world model | real return | imagined | error of a step | after 20 | moved back |"
@@ -254,8 +254,9 @@ def lake_lines(stored):
     yield ""
     yield (
         "20,000 real steps at random; 1,000 imagined steps of each pair make a table, which value "
-        f"iteration solves (discount 0.99). The best policy is worth {rows[0][1]['best']:.3f} from "
-        f"the start. Distance: mean total variation over the pairs that are slippery. {SEEDS} seeds."
+        f"iteration solves (discount 0.99). The best policy is worth {rows[0][1]['best']:.3f} "
+        "from the start. Distance: mean total variation over the pairs that are slippery. "
+        f"{SEEDS} seeds."
     )
     yield ""
     yield "| world model | distance | value of its plan | lost |"

@@ -28,16 +28,42 @@ _TEXTBOOK = {
     "ForestManagement-v0": ("forest_management", "ForestManagement", 200),
 }
 
+# without a model, and without a vector environment of its own: (module, name there, step cap)
+_CONTINUOUS = {
+    "PointMaze-v0": ("point_maze", "PointMaze", 200),
+    "TwoWays-v0": ("two_ways", "TwoWays", 60),
+}
+
 ENVIRONMENT_IDS = tuple(f"gymagine/{name}" for name in _TEXTBOOK)
 
 
+_METAWORLD = "gymagine/MetaWorld-v3"  # made where metaworld is installed
+
+
 def register_environments() -> None:
-    """Register every environment of `ENVIRONMENT_IDS`; those already there are left alone."""
+    """Register every environment of `ENVIRONMENT_IDS`; those already there are left alone.
+
+    So are those without a known model: ``gymagine/PointMaze-v0``, ``gymagine/TwoWays-v0``, and
+    Meta-World's tasks as ``gymagine/MetaWorld-v3`` (see `metaworld_tasks`).
+    """
+    if _METAWORLD not in registry:
+        register(
+            id=_METAWORLD,
+            entry_point="gymagine.envs.metaworld_tasks:MetaWorldTask",
+            max_episode_steps=500,
+        )
     for name, (module, entry_point, max_episode_steps) in _TEXTBOOK.items():
         if f"gymagine/{name}" not in registry:
             register(
                 id=f"gymagine/{name}",
                 entry_point=f"gymagine.envs.textbook.{module}:{entry_point}",
                 vector_entry_point=f"gymagine.envs.textbook.{module}:{entry_point}Vector",
+                max_episode_steps=max_episode_steps,
+            )
+    for name, (module, entry_point, max_episode_steps) in _CONTINUOUS.items():
+        if f"gymagine/{name}" not in registry:
+            register(
+                id=f"gymagine/{name}",
+                entry_point=f"gymagine.envs.{module}:{entry_point}",
                 max_episode_steps=max_episode_steps,
             )

@@ -70,7 +70,18 @@ def test_the_generative_example_runs():
     with acting_arithmetic(1):
         log_prob = found["flow"].log_prob(found["moons"].test.x).mean()
     assert float(log_prob) > -1.9  # a full Gaussian's
-    assert len(blocks("python")) == 3
+
+
+@pytest.mark.slow
+def test_the_example_of_dreams_runs():
+    example = blocks("python")[3]
+    found = {}
+    exec(compile(example, "README.md", "exec"), found)
+    training = found["found"]
+    assert training.agent.num_timesteps == 5_000
+    assert len(training.data) == 2_000
+    assert training.fits[0].error < 0.1 * training.fits[0].copying_error
+    assert len(blocks("python")) == 4
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -15,6 +15,7 @@ References:
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -65,7 +66,9 @@ def write_minari(
     minari = _minari()
     buffers = [_buffer(minari, demonstrations, i) for i in range(demonstrations.num_episodes)]
     spec = _spec_of(demonstrations)
-    with _datasets_in(folder):
+    with _datasets_in(folder), warnings.catch_warnings():
+        # it misses whatever of authors and links is not given
+        warnings.simplefilter("ignore", UserWarning)
         minari.create_dataset_from_buffers(
             dataset_id,
             buffers,

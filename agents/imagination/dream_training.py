@@ -159,8 +159,8 @@ def learn_in_dreams(
         >>> found = learn_in_dreams(
         ...     lambda dream: DQN(dream, seed=0), model, env, small, is_trained=False
         ... )
-        >>> found.num_imagined, found.agent.num_timesteps
-        (200, 200)
+        >>> found.num_imagined // 10, len(found.data)
+        (20, 100)
     """
     settings = settings or DreamSettings()
     for title in ("observation_space", "action_space"):

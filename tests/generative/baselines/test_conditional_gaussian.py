@@ -102,7 +102,7 @@ def test_losses_are_weighted_with_the_variance_to_a_power():
 
 
 def test_a_rare_large_value_is_found():
-    """One context in twenty leads to 4, the others to 0: the likelihood alone is slow to see it."""
+    """One context in twenty leads to 4, the others to 0: the likelihood is slow to see it."""
     which = (torch.arange(400) % 20 == 0).float().unsqueeze(1)
     context = torch.cat(
         [which, torch.randn(400, 3, generator=torch.Generator().manual_seed(0))], 1

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from .deep.dqn import DQN as DQN
     from .deep.population import Population as Population
     from .deep.reinforce import REINFORCE as REINFORCE
+    from .imagination.decision_transformer import DecisionTransformer as DecisionTransformer
+    from .imagination.generative_policy import GenerativePolicy as GenerativePolicy
+    from .imagination.model_predictive_control import (
+        ModelPredictiveControl as ModelPredictiveControl,
+    )
+    from .imagination.trajectory_planner import TrajectoryPlanner as TrajectoryPlanner
     from .planning.planner import BackwardInduction as BackwardInduction
     from .planning.planner import LinearProgramming as LinearProgramming
     from .planning.planner import ModifiedPolicyIteration as ModifiedPolicyIteration
@@ -45,10 +51,13 @@ __all__ = [
     "SARSA",
     "AbstractAgent",
     "BackwardInduction",
+    "DecisionTransformer",
     "DoubleQLearning",
     "DynaQ",
     "ExpectedSARSA",
+    "GenerativePolicy",
     "LinearProgramming",
+    "ModelPredictiveControl",
     "ModifiedPolicyIteration",
     "MonteCarlo",
     "MonteCarloPrediction",
@@ -64,6 +73,7 @@ __all__ = [
     "SARSALambda",
     "Schedule",
     "TDPrediction",
+    "TrajectoryPlanner",
     "ValueIteration",
     "learn_many",
 ]
@@ -75,10 +85,13 @@ __getattr__, __dir__ = export_lazily(
         "AbstractAgent": ".agent",
         "BackwardInduction": ".planning.planner",
         "DQN": ".deep.dqn",
+        "DecisionTransformer": ".imagination.decision_transformer",
         "DoubleQLearning": ".tabular.double_q_learning",
         "DynaQ": ".tabular.dyna_q",
         "ExpectedSARSA": ".tabular.expected_sarsa",
+        "GenerativePolicy": ".imagination.generative_policy",
         "LinearProgramming": ".planning.planner",
+        "ModelPredictiveControl": ".imagination.model_predictive_control",
         "ModifiedPolicyIteration": ".planning.planner",
         "MonteCarlo": ".tabular.monte_carlo",
         "MonteCarloPrediction": ".tabular.monte_carlo_prediction",
@@ -96,6 +109,7 @@ __getattr__, __dir__ = export_lazily(
         "SARSALambda": ".tabular.sarsa_lambda",
         "Schedule": "..schedules",
         "TDPrediction": ".tabular.td_prediction",
+        "TrajectoryPlanner": ".imagination.trajectory_planner",
         "ValueIteration": ".planning.planner",
         "learn_many": ".tabular.population",
     },

@@ -8,13 +8,19 @@ if __name__ == "envs":
 from ..lazy_exports import export_lazily
 
 if TYPE_CHECKING:
+    from .adversarial_reward import AdversarialReward as AdversarialReward
     from .discretize import discretize as discretize
+    from .experts import expert_named as expert_named
     from .garnet import garnet as garnet
     from .grid_drawing import draw_grid as draw_grid
     from .grid_layout import GridLayout as GridLayout
     from .imagined import ImaginedEnv as ImaginedEnv
     from .imagined import ImaginedVectorEnv as ImaginedVectorEnv
+    from .latent_observation import LatentObservation as LatentObservation
     from .mdp import TabularMDP as TabularMDP
+    from .novelty_bonus import NoveltyBonus as NoveltyBonus
+    from .observation_encoder import ObservationEncoder as ObservationEncoder
+    from .observation_encoder import fit_encoder as fit_encoder
     from .sb3_vec_env import SB3VecEnv as SB3VecEnv
     from .state_index import StateIndex as StateIndex
     from .tabular_env import TabularEnv as TabularEnv
@@ -29,20 +35,28 @@ if TYPE_CHECKING:
     from .textbook.river_swim import river_swim as river_swim
     from .textbook.short_corridor import short_corridor as short_corridor
     from .textbook.windy_gridworld import windy_gridworld as windy_gridworld
+    from .transition_discriminator import TransitionDiscriminator as TransitionDiscriminator
 
 __all__ = [
+    "AdversarialReward",
     "GridLayout",
     "ImaginedEnv",
     "ImaginedVectorEnv",
+    "LatentObservation",
+    "NoveltyBonus",
+    "ObservationEncoder",
     "SB3VecEnv",
     "StateIndex",
     "TabularEnv",
     "TabularMDP",
     "TabularVectorEnv",
+    "TransitionDiscriminator",
     "cliff",
     "discretize",
     "draw_grid",
     "dyna_maze",
+    "expert_named",
+    "fit_encoder",
     "forest_management",
     "gambler",
     "garnet",
@@ -57,18 +71,25 @@ __all__ = [
 __getattr__, __dir__ = export_lazily(
     __name__,
     {
+        "AdversarialReward": ".adversarial_reward",
         "GridLayout": ".grid_layout",
         "ImaginedEnv": ".imagined",
         "ImaginedVectorEnv": ".imagined",
+        "LatentObservation": ".latent_observation",
+        "NoveltyBonus": ".novelty_bonus",
+        "ObservationEncoder": ".observation_encoder",
         "SB3VecEnv": ".sb3_vec_env",
         "StateIndex": ".state_index",
         "TabularEnv": ".tabular_env",
         "TabularMDP": ".mdp",
         "TabularVectorEnv": ".tabular_vector_env",
+        "TransitionDiscriminator": ".transition_discriminator",
         "cliff": ".textbook.cliff",
         "discretize": ".discretize",
         "draw_grid": ".grid_drawing",
         "dyna_maze": ".textbook.dyna_maze",
+        "expert_named": ".experts",
+        "fit_encoder": ".observation_encoder",
         "forest_management": ".textbook.forest_management",
         "gambler": ".textbook.gambler",
         "garnet": ".garnet",

@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from .baselines.conditional_gaussian import ConditionalGaussian as ConditionalGaussian
     from .codec import Codec as Codec
     from .data.catalogue import dataset_named as dataset_named
+    from .data.collecting import collect as collect
     from .data.dataset import Dataset as Dataset
     from .data.dataset import Events as Events
+    from .data.demonstrations import Demonstrations as Demonstrations
     from .data.environments import frames as frames
     from .data.environments import transitions as transitions
+    from .data.minari_files import read_minari as read_minari
+    from .data.minari_files import write_minari as write_minari
     from .diffusion.ddpm import DDPM as DDPM
     from .diffusion.edm import EDM as EDM
     from .diffusion.vp_diffusion import VPDiffusion as VPDiffusion
@@ -72,6 +76,7 @@ __all__ = [
     "Codec",
     "ConditionalGaussian",
     "Dataset",
+    "Demonstrations",
     "Events",
     "FitResult",
     "FlowMatching",
@@ -86,12 +91,15 @@ __all__ = [
     "VPDiffusion",
     "WorldModel",
     "check_generator",
+    "collect",
     "dataset_named",
     "fit",
     "fit_world_model",
     "frames",
     "negative_log_likelihood",
+    "read_minari",
     "transitions",
+    "write_minari",
 ]
 
 __getattr__, __dir__ = export_lazily(
@@ -109,6 +117,7 @@ __getattr__, __dir__ = export_lazily(
         "DCGAN": ".adversarial.dcgan",
         "DDPM": ".diffusion.ddpm",
         "Dataset": ".data.dataset",
+        "Demonstrations": ".data.demonstrations",
         "EDM": ".diffusion.edm",
         "Events": ".data.dataset",
         "FitResult": ".training",
@@ -132,11 +141,14 @@ __getattr__, __dir__ = export_lazily(
         "WGANGP": ".adversarial.wgan_gp",
         "WorldModel": ".world_model",
         "check_generator": ".testing",
+        "collect": ".data.collecting",
         "dataset_named": ".data.catalogue",
         "fit": ".training",
         "fit_world_model": ".world_model_fitting",
         "frames": ".data.environments",
         "negative_log_likelihood": ".metrics.likelihood",
+        "read_minari": ".data.minari_files",
         "transitions": ".data.environments",
+        "write_minari": ".data.minari_files",
     },
 )

@@ -11,17 +11,28 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_arrays", "write_arrays", "write_json", "write_text", "write_whole"]
+__all__ = [
+    "array_of_file",
+    "object_of_array",
+    "read_arrays",
+    "write_arrays",
+    "write_json",
+    "write_text",
+    "write_whole",
+]
+
+_Loaded = TypeVar("_Loaded")
 
 _HEADER_KEY = "gymagine"
 _ABANDONED_AFTER = 3600.0  # seconds
@@ -174,3 +185,36 @@ def _parse_header(metadata: Mapping[str, str], source: Path, expected: str) -> d
     if not isinstance(header, dict) or found != expected:
         raise ValueError(f"expected a {expected} file, got {source} of {found!r}")
     return header
+
+
+def array_of_file(save: Callable[[Path], object]) -> NDArray[np.uint8]:
+    """The bytes of a file that something writes of itself, to be kept within another file.
+
+    Args:
+        save: Writes the file under the name that it is given.
+
+    Example:
+        >>> array_of_file(lambda path: path.write_bytes(b"ab"))
+        array([97, 98], dtype=uint8)
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "content"
+        save(path)
+        return np.frombuffer(path.read_bytes(), dtype=np.uint8).copy()
+
+
+def object_of_array(content: NDArray[np.uint8], load: Callable[[Path], _Loaded]) -> _Loaded:
+    """What is read from the bytes of a file; the reverse of `array_of_file`.
+
+    Args:
+        content: The bytes.
+        load: Reads the file of the name that it is given.
+
+    Example:
+        >>> object_of_array(np.array([97, 98], dtype=np.uint8), lambda path: path.read_bytes())
+        b'ab'
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "content"
+        path.write_bytes(content.tobytes())
+        return load(path)

@@ -10,6 +10,7 @@ from ..lazy_exports import export_lazily
 if TYPE_CHECKING:
     from .adversarial_reward import AdversarialReward as AdversarialReward
     from .discretize import discretize as discretize
+    from .encoder_fitting import fit_encoder as fit_encoder
     from .experts import expert_named as expert_named
     from .garnet import garnet as garnet
     from .grid_drawing import draw_grid as draw_grid
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from .latent_observation import LatentObservation as LatentObservation
     from .mdp import TabularMDP as TabularMDP
     from .novelty_bonus import NoveltyBonus as NoveltyBonus
-    from .observation_encoder import ObservationEncoder as ObservationEncoder
-    from .observation_encoder import fit_encoder as fit_encoder
     from .sb3_vec_env import SB3VecEnv as SB3VecEnv
     from .state_index import StateIndex as StateIndex
     from .tabular_env import TabularEnv as TabularEnv
@@ -44,7 +43,6 @@ __all__ = [
     "ImaginedVectorEnv",
     "LatentObservation",
     "NoveltyBonus",
-    "ObservationEncoder",
     "SB3VecEnv",
     "StateIndex",
     "TabularEnv",
@@ -77,7 +75,6 @@ __getattr__, __dir__ = export_lazily(
         "ImaginedVectorEnv": ".imagined",
         "LatentObservation": ".latent_observation",
         "NoveltyBonus": ".novelty_bonus",
-        "ObservationEncoder": ".observation_encoder",
         "SB3VecEnv": ".sb3_vec_env",
         "StateIndex": ".state_index",
         "TabularEnv": ".tabular_env",
@@ -89,7 +86,7 @@ __getattr__, __dir__ = export_lazily(
         "draw_grid": ".grid_drawing",
         "dyna_maze": ".textbook.dyna_maze",
         "expert_named": ".experts",
-        "fit_encoder": ".observation_encoder",
+        "fit_encoder": ".encoder_fitting",
         "forest_management": ".textbook.forest_management",
         "gambler": ".textbook.gambler",
         "garnet": ".garnet",

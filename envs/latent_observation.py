@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..generative.codec import Codec
 from ..generative.generator import AbstractLatent
-from .observation_encoder import ObservationEncoder
+from ..generative.observation_encoder import ObservationEncoder
 
 __all__ = ["LatentObservation", "LatentVectorObservation"]
 
@@ -50,7 +50,7 @@ class LatentObservation(
         ValueError: It does not fit the observations.
 
     Example:
-        >>> from gymagine.envs.observation_encoder import fit_encoder
+        >>> from gymagine.envs.encoder_fitting import fit_encoder
         >>> from gymagine.generative import Autoencoder
         >>> tiny = Autoencoder((4,), latent_size=2, hidden_sizes=(16,))
         >>> fitted = fit_encoder("CartPole-v1", tiny, 500, num_updates=100)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .autoregressive.made import MADE as MADE
     from .autoregressive.transformer import Transformer as Transformer
     from .baselines.conditional_gaussian import ConditionalGaussian as ConditionalGaussian
+    from .baselines.mixture_regression import MixtureRegression as MixtureRegression
+    from .baselines.regression import Regression as Regression
     from .codec import Codec as Codec
     from .data.catalogue import dataset_named as dataset_named
     from .data.collecting import collect as collect
@@ -45,8 +47,11 @@ if TYPE_CHECKING:
     from .generator import AbstractDensity as AbstractDensity
     from .generator import AbstractGenerator as AbstractGenerator
     from .generator import AbstractLatent as AbstractLatent
+    from .latent_world_model import LatentWorldModel as LatentWorldModel
     from .metrics.likelihood import negative_log_likelihood as negative_log_likelihood
     from .normalisers import Normaliser as Normaliser
+    from .observation_encoder import ObservationEncoder as ObservationEncoder
+    from .observation_encoder import train_encoder as train_encoder
     from .tabular_world_model import TabularWorldModel as TabularWorldModel
     from .testing import check_generator as check_generator
     from .training import FitResult as FitResult
@@ -81,9 +86,13 @@ __all__ = [
     "FitResult",
     "FlowMatching",
     "GatedPixelCNN",
+    "LatentWorldModel",
     "MaskedAutoencoder",
+    "MixtureRegression",
     "Normaliser",
+    "ObservationEncoder",
     "RealNVP",
+    "Regression",
     "SplineFlow",
     "TabularWorldModel",
     "Transformer",
@@ -98,6 +107,7 @@ __all__ = [
     "frames",
     "negative_log_likelihood",
     "read_minari",
+    "train_encoder",
     "transitions",
     "write_minari",
 ]
@@ -124,13 +134,17 @@ __getattr__, __dir__ = export_lazily(
         "FlowMatching": ".flows.flow_matching",
         "GAN": ".adversarial.gan",
         "GatedPixelCNN": ".autoregressive.gated_pixelcnn",
+        "LatentWorldModel": ".latent_world_model",
         "M2": ".autoencoders.m2",
         "MADE": ".autoregressive.made",
         "MAF": ".flows.maf",
         "MaskedAutoencoder": ".autoencoders.masked_autoencoder",
+        "MixtureRegression": ".baselines.mixture_regression",
         "NICE": ".flows.nice",
         "Normaliser": ".normalisers",
+        "ObservationEncoder": ".observation_encoder",
         "RealNVP": ".flows.real_nvp",
+        "Regression": ".baselines.regression",
         "SplineFlow": ".flows.spline_flow",
         "TabularWorldModel": ".tabular_world_model",
         "Transformer": ".autoregressive.transformer",
@@ -148,6 +162,7 @@ __getattr__, __dir__ = export_lazily(
         "frames": ".data.environments",
         "negative_log_likelihood": ".metrics.likelihood",
         "read_minari": ".data.minari_files",
+        "train_encoder": ".observation_encoder",
         "transitions": ".data.environments",
         "write_minari": ".data.minari_files",
     },

@@ -84,8 +84,8 @@ def open_loop_errors(
         )
     reached = [length for length in horizons if length <= left.max()]
     rows = _starts(left, reached[-1], num_starts, seed)
-    truth = model.observation_codec.encode(data.next_observation)
-    first = model.observation_codec.encode(rows_of(data.observation, rows))
+    truth = model.observation_codec.encode(data.next_observation).flatten(1)
+    first = model.observation_codec.encode(rows_of(data.observation, rows)).flatten(1)
     actions = model.action_codec.encode(data.action)
     weights = _linear_step(model, known)
     state = model.recall(data, np.repeat(rows, num_draws))
@@ -127,9 +127,9 @@ def _linear_step(
     model: AbstractWorldModel, known: Transitions
 ) -> Float64[Tensor, "inputs entries"]:
     """What an encoded observation, an action and a one are multiplied by."""
-    observations = model.observation_codec.encode(known.observation)
+    observations = model.observation_codec.encode(known.observation).flatten(1)
     inputs = _with_one(observations.double(), model.action_codec.encode(known.action))
-    after = model.observation_codec.encode(known.next_observation).double()
+    after = model.observation_codec.encode(known.next_observation).flatten(1).double()
     solution: Tensor = torch.linalg.lstsq(inputs, after, driver="gelsd").solution
     return solution
 

@@ -277,6 +277,7 @@ class WorldModel(AbstractWorldModel):
             observation = self.observation_codec.decode(kept)
             # what is fed back is what is seen: rounded, and within the bounds
             seen = self.observation_codec.encode(observation)
+            observation = self.observation_codec.decode(seen)  # as `observations` gives it, exactly
             outside = self.is_number & ((seen - imagined).abs() > 1e-3)
             ended = self._ended(context, target, state, actions, observation, rng)
         reward = change[:, -1].clamp(self.lowest[-1], self.highest[-1]).double().cpu().numpy()

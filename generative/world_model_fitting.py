@@ -23,8 +23,10 @@ from .abstract_world_model import AbstractWorldModel
 from .data.dataset import Dataset, Events
 from .data.environments import Transitions
 from .generator import AbstractDensity
+from .latent_world_model import LatentWorldModel
 from .metrics.likelihood import negative_log_likelihood
 from .normalisers import Normaliser
+from .observation_encoder import train_encoder
 from .space_batches import rows_of
 from .tabular_world_model import TabularWorldModel
 from .training import FitResult, fit
@@ -90,6 +92,7 @@ def fit_world_model(
     seed: int = 0,
     held_out: float = 0.1,
     head_settings: Mapping[str, Any] | None = None,
+    encoder_settings: Mapping[str, Any] | None = None,
     progress_bar: bool = False,
     **settings: Any,
 ) -> WorldModelFit:
@@ -104,6 +107,8 @@ def fit_world_model(
         seed: Of what is held out, of batches and of noise; members have seeds of their own.
         held_out: Share of steps in episodes that are held out, in (0, 1).
         head_settings: Of `fit`, for the ends of episodes.
+        encoder_settings: Of `fit`, for the autoencoder of a `LatentWorldModel`, which is trained
+            the first time, before all else; None leaves it as it is.
         progress_bar: Show one for each member.
         settings: Of `fit`, for the members.
 
@@ -114,6 +119,22 @@ def fit_world_model(
     Warns:
         UserWarning: The model does not beat copying the last observation on what is held out.
     """
+    if isinstance(model, LatentWorldModel):
+        if encoder_settings is not None and not model.is_fitted:
+            kept = {"codec": model.encoder.codec, "seed": seed, "progress_bar": progress_bar}
+            space = model.observation_space
+            train_encoder(model.encoder.autoencoder, space, data, **kept, **encoder_settings)
+        found = fit_world_model(
+            model.inner,
+            model.latent_transitions(data),
+            seed=seed,
+            held_out=held_out,
+            head_settings=head_settings,
+            progress_bar=progress_bar,
+            **settings,
+        )
+        model.eval()
+        return found
     if not isinstance(model, WorldModel | TabularWorldModel):
         raise TypeError(f"expected a WorldModel to fit, got {type(model).__name__}")
     if not isinstance(data, Transitions):
@@ -234,6 +255,8 @@ def fit_scales(
     Raises:
         ValueError: The data do not fit the model's spaces.
     """
+    if isinstance(model, LatentWorldModel):
+        model, data = model.inner, model.latent_transitions(data)
     if not isinstance(model, WorldModel):
         return
     steps = np.arange(len(data)) if steps is None else steps

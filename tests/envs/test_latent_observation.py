@@ -6,8 +6,8 @@ import pytest
 import torch
 from gymagine.agents import A2C, DQN, QLearning
 from gymagine.envs.latent_observation import LatentObservation, LatentVectorObservation
-from gymagine.envs.observation_encoder import ObservationEncoder
 from gymagine.generative import GAN, VAE, VQVAE, Autoencoder, RealNVP
+from gymagine.generative.observation_encoder import ObservationEncoder
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv

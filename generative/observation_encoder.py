@@ -23,21 +23,21 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from ..configuration import config_from_json, config_to_json
-from ..generative.arithmetic import acting_arithmetic
-from ..generative.codec import Codec
-from ..generative.data.dataset import Dataset, Events
-from ..generative.data.environments import Predictor, transitions
-from ..generative.family import AbstractFamily
-from ..generative.generator import AbstractGenerator, AbstractLatent
-from ..generative.module_state import module_arrays, restore_module
-from ..generative.normalisers import NormaliserName
-from ..generative.training import FitResult, fit
-from ..generative.world_model_data import episode_starts, split_by_episodes
 from ..space_json import space_from_json, space_to_json
 from ..storage import read_arrays, write_arrays
-from .environments import EnvLike, make_env
+from .arithmetic import acting_arithmetic
+from .codec import Codec
+from .data.dataset import Dataset, Events
+from .data.environments import Transitions
+from .family import AbstractFamily, family_named, name_of_family
+from .generator import AbstractGenerator, AbstractLatent
+from .module_state import module_arrays, restore_module
+from .normalisers import NormaliserName
+from .space_batches import rows_of
+from .training import FitResult, fit
+from .world_model_data import episode_starts, split_by_episodes
 
-__all__ = ["EncoderFit", "ObservationEncoder", "codec_for", "fit_encoder"]
+__all__ = ["EncoderFit", "ObservationEncoder", "codec_for", "train_encoder"]
 
 _FORMAT = "gymagine-observation-encoder-1"
 _FEW = 16  # observations that a second thread only hinders
@@ -105,6 +105,14 @@ class ObservationEncoder:
         found: NDArray[Any] = self._latents(x)[0].cpu().numpy()
         return found.astype(self.latent_space.dtype, copy=False)
 
+    def decode(self, latents: NDArray[Any]) -> Any:
+        """A batch of observations that (B, *latent) latents stand for, as the space has them."""
+        z = torch.as_tensor(latents, device=self._model.example.device)
+        if z.is_floating_point():
+            z = z.to(self._model.example.dtype)
+        with torch.no_grad():
+            return self.codec.decode(self.autoencoder.decode(z).to(torch.get_default_dtype()))
+
     def reconstruct(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """(B, *event) what latents tell of (B, *event) events."""
         with torch.no_grad():
@@ -158,7 +166,7 @@ class ObservationEncoder:
             "space": space_to_json(codec.space),
             "ends": [codec._low, codec._high],
             "channels": "last" if codec._channels_last else "first",
-            "family": self._model.name,
+            "family": name_of_family(type(self._model)),
             "event_shape": list(self._model.event_shape),
             "config": config_to_json(self._model.config),
         }
@@ -171,22 +179,27 @@ class ObservationEncoder:
         write_arrays(path, arrays, header)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], family: type[AbstractFamily]) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], family: type[AbstractFamily] | None = None
+    ) -> Self:
         """Read what `save` wrote.
 
         Args:
             path: The file.
-            family: The autoencoder's class.
+            family: The autoencoder's class, where it is not one of this package.
 
         Raises:
             FileNotFoundError: There is no such file.
             ValueError: The file is damaged, foreign, or of another family.
         """
         arrays, header = read_arrays(path, expected_format=_FORMAT)
-        if header["family"] != family.name:
+        own_family = family or family_named(header["family"], path)
+        if header["family"] != name_of_family(own_family):
             raise ValueError(
-                f"expected an encoder of family {family.name}, got {path} of {header['family']}"
+                f"expected an encoder of {name_of_family(own_family)}, got {path} of "
+                f"{header['family']}"
             )
+        family = own_family
         config = config_from_json(family.Config, header["config"])
         make: Any = family
         model = make(header["event_shape"], **{k: getattr(config, k) for k in header["config"]})
@@ -222,12 +235,11 @@ class EncoderFit:
     num_frames: int
 
 
-def fit_encoder(
-    env: EnvLike,
+def train_encoder(
     autoencoder: AbstractLatent,
-    num_frames: int = 10_000,
+    space: spaces.Space[Any],
+    data: Transitions,
     *,
-    policy: Predictor | None = None,
     codec: Codec | None = None,
     normaliser: NormaliserName = "z-score",
     held_out: float = 0.1,
@@ -235,17 +247,16 @@ def fit_encoder(
     progress_bar: bool = False,
     **settings: Any,
 ) -> EncoderFit:
-    """Train an autoencoder on an environment's own observations, in place.
+    """Train an autoencoder on the observations of steps, in place.
 
     Args:
-        env: An id, a spec or an environment, which is reset and left open.
         autoencoder: As for `ObservationEncoder`.
-        num_frames: Steps whose observations are collected, those held out included.
-        policy: Acts meanwhile; None draws actions.
-        codec: As for `ObservationEncoder`; None is fitted to what is collected.
+        space: Of the observations.
+        data: Steps, in the order in which they were taken.
+        codec: As for `ObservationEncoder`; None is fitted to the data.
         normaliser: Of that one, for numbers that are no bytes.
         held_out: Share of the observations in episodes that are held out, in (0, 1).
-        seed: Of actions, of what is held out, and of training.
+        seed: Of what is held out, and of training.
         progress_bar: Show one.
         settings: Of `fit`.
 
@@ -255,24 +266,15 @@ def fit_encoder(
 
     Warns:
         UserWarning: Reconstructions are no better than the mean.
-
-    Example:
-        >>> from gymagine.generative import Autoencoder
-        >>> tiny = Autoencoder((4,), latent_size=2, hidden_sizes=(16,))
-        >>> fitted = fit_encoder("CartPole-v1", tiny, 1_000, num_updates=300)
-        >>> fitted.error < 0.5 < fitted.mean_error
-        True
     """
-    model, made = _checked_model(autoencoder), make_env(env)
-    own = made.observation_space
-    data = transitions(made, num_frames, policy, seed=seed)
+    model = _checked_model(autoencoder)
     train, rest = split_by_episodes(episode_starts(data), held_out, seed)
     if codec is None:
-        codec = codec_for(own, model)
-        scaled = Codec.fitted(own, _rows(data.observation, train), normaliser)
+        codec = codec_for(space, model)
+        scaled = Codec.fitted(space, rows_of(data.observation, train), normaliser)
         codec.normaliser.load_state_dict(scaled.normaliser.state_dict())
     x = codec.encode(data.observation).to(model.example)
-    encoder = ObservationEncoder(own, autoencoder, codec)
+    encoder = ObservationEncoder(space, autoencoder, codec)
     events = Dataset(Events(x[train]), Events(x[rest]))
     training = fit(model, events, seed=seed, progress_bar=progress_bar, **settings)
     error, mean_error, linear_error = _errors(encoder, x[train], x[rest])
@@ -347,11 +349,3 @@ def _errors(
         for guess in (rebuilt.flatten(1).double(), mean, linear)
     )
     return error, mean_error, linear_error
-
-
-def _rows(values: Any, rows: NDArray[np.int64]) -> Any:
-    if isinstance(values, dict):
-        return {key: _rows(part, rows) for key, part in values.items()}
-    if isinstance(values, tuple):
-        return tuple(_rows(part, rows) for part in values)
-    return values[rows]

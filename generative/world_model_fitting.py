@@ -121,9 +121,15 @@ def fit_world_model(
     """
     if isinstance(model, LatentWorldModel):
         if encoder_settings is not None and not model.is_fitted:
-            kept = {"codec": model.encoder.codec, "seed": seed, "progress_bar": progress_bar}
-            space = model.observation_space
-            train_encoder(model.encoder.autoencoder, space, data, **kept, **encoder_settings)
+            train_encoder(
+                model.encoder.autoencoder,
+                model.observation_space,
+                data,
+                codec=model.encoder.codec,
+                seed=seed,
+                progress_bar=progress_bar,
+                **encoder_settings,
+            )
         found = fit_world_model(
             model.inner,
             model.latent_transitions(data),
@@ -256,7 +262,7 @@ def fit_scales(
         ValueError: The data do not fit the model's spaces.
     """
     if isinstance(model, LatentWorldModel):
-        model, data = model.inner, model.latent_transitions(data)
+        fit_scales(model.inner, model.latent_transitions(data), steps)
     if not isinstance(model, WorldModel):
         return
     steps = np.arange(len(data)) if steps is None else steps

@@ -3,6 +3,7 @@
     python benchmarks/worlds.py
     python benchmarks/worlds.py --tasks CartPole-v1 --generators flow diffusion
     python benchmarks/worlds.py --tasks FrozenLake-v1 --temperatures
+    python benchmarks/worlds.py --speed
     python benchmarks/worlds.py --table
 
 Every row is made by what ``gymagine imagine`` does, with 3 seeds, and kept in worlds.json: the
@@ -23,13 +24,14 @@ import numpy as np
 import torch
 from gymagine.agents.imagination.dream_training import DreamSettings
 from gymagine.agents.planning import policy_evaluation, value_iteration
-from gymagine.envs import TabularMDP
+from gymagine.envs import ImaginedVectorEnv, TabularMDP
 from gymagine.envs.learnt_models import imagined_mdp, transition_distances
 from gymagine.experiments.imagination import imagine
 from gymagine.experiments.imagination_records import ImaginationSettings
 from gymagine.experiments.intervals import mean_interval
 from gymagine.experiments.tables import format_interval
 from gymagine.experiments.world_models import fit_defaults, new_world_model
+from gymagine.generative import DDPM, EDM, ConditionalGaussian, WorldModel
 from gymagine.generative.data.environments import transitions
 from gymagine.generative.world_model_fitting import fit_scales, fit_world_model
 
@@ -137,6 +139,64 @@ def random_lake_row():
     best = value_iteration(exact, discount=0.99).state_values[0]
     value = policy_evaluation(exact, np.full((16, 4), 0.25), discount=0.99).state_values[0]
     return {"best": float(best), "seeds": [{"distance": None, "value": float(value)}]}
+
+
+# ---- speed --------------------------------------------------------------------------------------
+
+SPEEDS = {
+    # name: generator, hyper-parameters, members
+    "gaussian, 5 members": (ConditionalGaussian, {}, 5),
+    "gaussian, 1 member": (ConditionalGaussian, {}, 1),
+    "diffusion (DDPM), 3 steps": (DDPM, {"num_steps": 3}, 1),
+    "diffusion (EDM), 3 Euler steps": (EDM, {"sampling_steps": 3, "solver": "euler"}, 1),
+}
+ROUNDS, STEPS, ENVS = 7, 200, 64
+
+
+def speed_rows():
+    """Imagined steps a second of processor time of each round, contenders taking turns."""
+    env = gymnasium.make("CartPole-v1")
+    data = transitions(env, 3_000)
+    actions = np.random.default_rng(0).integers(2, size=(STEPS, ENVS))
+    dreams = {}
+    for name, (family, hyperparameters, members) in SPEEDS.items():
+        model = WorldModel(
+            env.observation_space,
+            env.action_space,
+            family,
+            hyperparameters=hyperparameters,
+            num_members=members,
+        )
+        fit_world_model(model, data, num_updates=500, head_settings={"num_updates": 500})
+        dreams[name] = ImaginedVectorEnv(model, data, ENVS, horizon=200)
+        dreams[name].reset(seed=0)
+    found = {name: [] for name in dreams}
+    for _ in range(ROUNDS):
+        for name, dream in dreams.items():
+            begun = time.process_time()
+            for row in actions:
+                dream.step(row)
+            found[name].append(STEPS * ENVS / (time.process_time() - begun))
+    return found
+
+
+def speed_lines(stored):
+    if "speed" not in stored:
+        return
+    yield "## Speed"
+    yield ""
+    yield (
+        f"CartPole-v1, {ENVS} environments in one `ImaginedVectorEnv`, layers of 200, 200 units "
+        "for the Gaussians; steps a second of processor time on one core, "
+        f"{ROUNDS} rounds in turns."
+    )
+    yield ""
+    yield "| world model | median | least | most |"
+    yield "|---|---|---|---|"
+    for name, values in stored["speed"].items():
+        cells = [f"{value:,.0f}" for value in (np.median(values), min(values), max(values))]
+        yield f"| {name} | {' | '.join(cells)} |"
+    yield ""
 
 
 # ---- rows that are kept -------------------------------------------------------------------------
@@ -285,6 +345,7 @@ def write_table():
         if any(key.startswith(f"{task}/") for key in stored):
             lines += dream_lines(task, stored)
             lines += temperature_lines(task, stored)
+    lines += speed_lines(stored)
     lines.append(f"Python {platform.python_version()}, torch {torch.__version__}.")
     HERE.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
@@ -295,10 +356,13 @@ def main():
     parser.add_argument("--generators", nargs="*", default=GENERATORS)
     parser.add_argument("--temperatures", action="store_true", help="the study of temperatures")
     parser.add_argument("--folder", default="runs/worlds", help="where runs are kept")
+    parser.add_argument("--speed", action="store_true", help="only the speed, on quiet cores")
     parser.add_argument("--table", action="store_true", help="only write the table again")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if not options.table:
+    if options.speed:
+        keep("speed", speed_rows())
+    elif not options.table:
         for key, make in wanted(options.tasks, options.generators, options.temperatures):
             if key in read():
                 continue

@@ -63,6 +63,8 @@ _WRAPPERS: dict[str, tuple[str, ...]] = {
 }
 _BLACKJACK = ("player", "dealer", "dealer_top_card_suit", "dealer_top_card_value_str")
 _ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "gymagine.envs.point_maze.PointMaze": ("_position", "_goal"),
+    "gymagine.envs.two_ways.TwoWays": ("_trail",),
     "gymagine.envs.tabular_env.TabularEnv": ("s", "last_action", "steps_taken"),
     "gymnasium.envs.toy_text.frozen_lake.FrozenLakeEnv": ("s", "lastaction"),
     "gymnasium.envs.toy_text.cliffwalking.CliffWalkingEnv": ("s", "lastaction"),

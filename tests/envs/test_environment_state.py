@@ -36,6 +36,8 @@ MAKERS = {
     ),
     "blackjack": lambda: gymnasium.make("Blackjack-v1"),
     "cartpole": lambda: gymnasium.make("CartPole-v1"),
+    "maze": lambda: gymnasium.make("gymagine/PointMaze-v0"),
+    "two-ways": lambda: gymnasium.make("gymagine/TwoWays-v0"),
     "mountain-car": lambda: gymnasium.make("MountainCar-v0"),
     "mountain-car-continuous": lambda: gymnasium.make("MountainCarContinuous-v0"),
     "acrobot": lambda: gymnasium.make("Acrobot-v1"),

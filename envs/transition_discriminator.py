@@ -31,7 +31,7 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..generative.codec import Codec
+from ..generative.codec import vector_codec
 from ..generative.data.environments import Transitions
 from ..generative.module_state import load_state, save_state
 from ..generative.networks.mlp import MLP
@@ -120,8 +120,8 @@ class TransitionDiscriminator(nn.Module):
         if not 0 <= discount <= 1:
             raise ValueError(f"expected a discount in [0, 1], got {discount}")
         self.form, self.discount = form, float(discount)
-        self.observation_codec = _vector_codec(observation_space, "observation")
-        self.action_codec = _vector_codec(action_space, "action")
+        self.observation_codec = vector_codec(observation_space, "observation")
+        self.action_codec = vector_codec(action_space, "action")
         (num,), (num_actions,) = self.observation_codec.event_shape, self.action_codec.event_shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -206,10 +206,3 @@ class TransitionDiscriminator(nn.Module):
             ValueError: The file is damaged, or of another discriminator.
         """
         load_state(self, path)
-
-
-def _vector_codec(space: spaces.Space[Any], title: str) -> Codec:
-    codec = Codec(space)
-    if len(codec.event_shape) != 1:
-        raise ValueError(f"expected {title}s that are vectors, got pictures: {space}")
-    return codec

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from .codec_leaves import CodecLeaf, leaves_of
 from .normalisers import Normaliser, NormaliserName
 
-__all__ = ["ChannelAxis", "Codec"]
+__all__ = ["ChannelAxis", "Codec", "vector_codec"]
 
 ChannelAxis = Literal["auto", "first", "last"]
 
@@ -307,3 +307,23 @@ def _first(space: spaces.Space[Any], batch: Any) -> Any:
     if isinstance(space, spaces.Tuple):
         return tuple(_first(part, batch[i]) for i, part in enumerate(space.spaces))
     return np.asarray(batch[0]) if isinstance(space, spaces.Box) else batch[0]
+
+
+def vector_codec(space: spaces.Space[Any], title: str) -> Codec:
+    """A codec of a space whose values it makes vectors of, for whoever takes no pictures.
+
+    Args:
+        space: The space.
+        title: What its values are, for the error.
+
+    Raises:
+        ValueError: They are pictures.
+
+    Example:
+        >>> vector_codec(spaces.Discrete(3), "action").event_shape
+        (3,)
+    """
+    codec = Codec(space)
+    if len(codec.event_shape) != 1:
+        raise ValueError(f"expected {title}s that are vectors, got pictures: {space}")
+    return codec

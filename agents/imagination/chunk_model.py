@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ...generative.chunk_coding import ChunkNoise, generator_of_chunks
 from ...generative.chunks import ChunkWindows, chunk_windows
-from ...generative.codec import Codec
+from ...generative.codec import Codec, vector_codec
 from ...generative.data.dataset import Dataset, Events
 from ...generative.data.environments import Transitions
 from ...generative.family import AbstractFamily
@@ -80,8 +80,8 @@ class ChunkModel(nn.Module):
         super().__init__()
         if not (isinstance(family, type) and issubclass(family, AbstractFamily)):
             raise TypeError(f"expected a family of generators, got {family!r}")
-        self.observations = _vector_codec(observation_space, "observation")
-        self.actions = _vector_codec(action_space, "action")
+        self.observations = vector_codec(observation_space, "observation")
+        self.actions = vector_codec(action_space, "action")
         self.family, self.config = family, config
         self.hyperparameters = dict(hyperparameters)
         fields = {field.name for field in dataclasses.fields(family.Config)}
@@ -259,10 +259,3 @@ class ChunkModel(nn.Module):
                 of_one[part.entries] *= 10
         rows = of_one.expand(1, self.config.prediction_horizon, -1)
         return ChunkNoise(tuple(self._coding.events(rows).flatten().tolist()))
-
-
-def _vector_codec(space: spaces.Space[Any], title: str) -> Codec:
-    codec = Codec(space)
-    if len(codec.event_shape) != 1:
-        raise ValueError(f"expected {title}s that are vectors, got pictures: {space}")
-    return codec

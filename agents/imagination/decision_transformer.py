@@ -35,9 +35,9 @@ from ...envs.environments import EnvLike, make_env
 from ...generative.arithmetic import acting_arithmetic
 from ...generative.baselines.conditional_gaussian import ConditionalGaussian
 from ...generative.chunks import ChunkWindows, chunk_windows
-from ...generative.codec import Codec
+from ...generative.codec import Codec, vector_codec
 from ...generative.data.dataset import Dataset, Events
-from ...generative.data.environments import Transitions, transitions
+from ...generative.data.environments import Transitions
 from ...generative.module_state import module_arrays, restore_module
 from ...generative.normalisers import Normaliser
 from ...generative.space_batches import rows_of
@@ -47,9 +47,10 @@ from ...space_json import space_from_json, space_to_json
 from ...storage import read_arrays, write_arrays
 from ..action_masks import ActionMask
 from ..agent import AbstractAgent, Callback
-from ..checkpoint import check_same_space, damage_in
+from ..checkpoint import damage_in
 from .decision_memory import DecisionMemory
 from .decision_network import DecisionNetwork
+from .offline_learning import collected_at_random, enter
 from .trajectory_windows import returns_to_go
 from .value_batches import as_batch
 
@@ -166,8 +167,8 @@ class DecisionTransformer(AbstractAgent):
     ) -> None:
         self.config, self.seed, self.num_timesteps, self.env = config, seed, 0, None
         self.observation_space, self.action_space = observation_space, action_space
-        self._observations = _vector_codec(observation_space, "observation")
-        self._actions = _vector_codec(action_space, "action")
+        self._observations = vector_codec(observation_space, "observation")
+        self._actions = vector_codec(action_space, "action")
         observed, acted = self._observations.event_shape[0], self._actions.event_shape[0]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -404,17 +405,10 @@ class DecisionTransformer(AbstractAgent):
             ValueError: The budget is not positive, there is no environment, or there is a
                 callback, which has no steps of learning to look at.
         """
-        if total_timesteps < 1:
-            raise ValueError(f"expected a budget of at least 1 step, got {total_timesteps}")
-        if self.env is None:
-            raise ValueError("expected an environment to learn in, got none: load with env=...")
-        if callback is not None:
-            raise ValueError("expected no callback: all steps are taken before anything is learnt")
-        before = 0 if reset_num_timesteps else self.num_timesteps
-        env: Any = self.env
-        data = transitions(env, total_timesteps, seed=(self.seed + before) % 2**31)
+        data = collected_at_random(
+            self, total_timesteps, callback, goes_on=not reset_num_timesteps
+        )
         self.fit(data, seed=self.seed, progress_bar=progress_bar)
-        self.num_timesteps = before + total_timesteps
         return self
 
     # ---- files ----------------------------------------------------------------------------------
@@ -471,15 +465,5 @@ class DecisionTransformer(AbstractAgent):
                 agent.ask_for(header["target_return"])
             agent._rng.set_state(torch.from_numpy(arrays["rng"].copy()))
         if env is not None:
-            made = make_env(env)
-            check_same_space("observation", agent.observation_space, made.observation_space)
-            check_same_space("action", agent.action_space, made.action_space)
-            agent.env = made
+            enter(agent, env)
         return agent
-
-
-def _vector_codec(space: spaces.Space[Any], title: str) -> Codec:
-    codec = Codec(space)
-    if len(codec.event_shape) != 1:
-        raise ValueError(f"expected {title}s that are vectors, got pictures: {space}")
-    return codec

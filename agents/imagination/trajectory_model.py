@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ...generative.baselines.conditional_gaussian import ConditionalGaussian
 from ...generative.chunks import chunk_windows
-from ...generative.codec import Codec
+from ...generative.codec import Codec, vector_codec
 from ...generative.data.dataset import Dataset, Events
 from ...generative.data.environments import Transitions
 from ...generative.diffusion.abstract_diffusion import AbstractDiffusion
@@ -98,8 +98,8 @@ class TrajectoryModel(nn.Module):
         super().__init__()
         self._config = config
         self._inpaints, self.method = _checked_method(family, config.method)
-        self.observations = _vector_codec(observation_space, "observation")
-        self.actions = _vector_codec(action_space, "action")
+        self.observations = vector_codec(observation_space, "observation")
+        self.actions = vector_codec(action_space, "action")
         observed, acted = self.observations.event_shape[0], self.actions.event_shape[0]
         by_return = self.method == "return-conditioned"
         self._coding = WindowCoding(
@@ -293,13 +293,6 @@ def _checked_method(family: Any, method: str) -> tuple[bool, Any]:
             "known entries nor be pulled by a function while it draws; ranking serves it"
         )
     return is_diffusion and method != "ranking", method
-
-
-def _vector_codec(space: spaces.Space[Any], title: str) -> Codec:
-    codec = Codec(space)
-    if len(codec.event_shape) != 1:
-        raise ValueError(f"expected {title}s that are vectors, got pictures: {space}")
-    return codec
 
 
 def _parts(

@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 from ...configuration import build_config, config_from_json, config_to_json
 from ...envs.environments import EnvLike, make_env
 from ...generative.arithmetic import acting_arithmetic
-from ...generative.data.environments import Transitions, transitions
+from ...generative.data.environments import Transitions
 from ...generative.family import (
     AbstractFamily,
     family_named,
@@ -58,8 +58,9 @@ from ...space_json import space_from_json, space_to_json
 from ...storage import read_arrays, write_arrays
 from ..action_masks import ActionMask
 from ..agent import AbstractAgent, Callback
-from ..checkpoint import check_same_space, damage_in
+from ..checkpoint import damage_in
 from .action_queue import ActionQueue
+from .offline_learning import collected_at_random, enter
 from .trajectory_model import TrajectoryModel, TrajectoryPlannerFit
 from .trajectory_planner_configuration import TrajectoryPlannerConfig
 from .value_batches import as_batch
@@ -310,17 +311,10 @@ class TrajectoryPlanner(AbstractAgent):
             ValueError: The budget is not positive, there is no environment, or there is a
                 callback, which has no steps of learning to look at.
         """
-        if total_timesteps < 1:
-            raise ValueError(f"expected a budget of at least 1 step, got {total_timesteps}")
-        if self.env is None:
-            raise ValueError("expected an environment to learn in, got none: load with env=...")
-        if callback is not None:
-            raise ValueError("expected no callback: all steps are taken before anything is learnt")
-        before = 0 if reset_num_timesteps else self.num_timesteps
-        env: Any = self.env
-        data = transitions(env, total_timesteps, seed=(self.seed + before) % 2**31)
+        data = collected_at_random(
+            self, total_timesteps, callback, goes_on=not reset_num_timesteps
+        )
         self.fit(data, seed=self.seed, progress_bar=progress_bar)
-        self.num_timesteps = before + total_timesteps
         return self
 
     # ---- files ----------------------------------------------------------------------------------
@@ -376,8 +370,5 @@ class TrajectoryPlanner(AbstractAgent):
             agent.num_timesteps = header["num_timesteps"]
             agent._rng.set_state(torch.from_numpy(arrays["rng"].copy()))
         if env is not None:
-            made = make_env(env)
-            check_same_space("observation", agent.observation_space, made.observation_space)
-            check_same_space("action", agent.action_space, made.action_space)
-            agent.env = made
+            enter(agent, env)
         return agent

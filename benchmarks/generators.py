@@ -160,6 +160,7 @@ REASONS = {
     ("points", "nice"): "additive couplings change no volume: mass cannot thin out between modes",
     ("grey", "vae"): APART,
     ("binary", "vae"): APART,
+    ("binary", "made"): "400 updates of 64 events are few for 784 conditionals",
     ("grey", "made"): "mistakes add up along the order in which pixels are drawn",
     ("grey", "nice"): ENDS,
     ("grey", "real-nvp"): ENDS,

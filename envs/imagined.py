@@ -202,7 +202,10 @@ class ImaginedVectorEnv(VectorEnv[Any, Any, Any]):
         begins = self._ended.copy()
         if self.autoreset_mode is AutoresetMode.DISABLED and begins.any():
             rows = np.flatnonzero(begins).tolist()
-            raise ResetNeeded(f"expected reset(options={{'reset_mask': ...}}) of {rows}")
+            raise ResetNeeded(
+                f"expected reset() after the end of episodes {rows}, of some only with "
+                "options={'reset_mask': ...}"
+            )
         self.state, found = self.model.step(
             self.state, actions, temperature=self.temperature, rng=self._rng()
         )
@@ -361,7 +364,12 @@ class ImaginedEnv(gymnasium.Env[Any, Any]):
         return self._one(observations), infos
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Imagine a step."""
+        """Imagine a step.
+
+        Raises:
+            ValueError: The action is none.
+            ResetNeeded: The episode has not begun, or has ended.
+        """
         out: Any = create_empty_array(self.action_space, n=1)
         actions = concatenate(self.action_space, [action], out)
         observations, rewards, terminated, truncated, infos = self.imagined.step(actions)

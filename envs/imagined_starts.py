@@ -39,7 +39,8 @@ class DataStarts:
         steps: (K,) numbers of the steps that are drawn from, evenly.
 
     Raises:
-        ValueError: The data do not fit the model's spaces, or ``place`` is unknown.
+        ValueError: There is no step, the data do not fit the model's spaces, or ``place`` is
+            unknown.
 
     Example:
         >>> from gymnasium import spaces
@@ -56,6 +57,8 @@ class DataStarts:
     ) -> None:
         if place not in get_args(StartPlace):
             raise ValueError(f"expected place among {get_args(StartPlace)}, got {place!r}")
+        if not len(data):
+            raise ValueError("expected at least one step to begin at, got none")
         self.steps = np.arange(len(data))
         if place == "first":
             self.steps = np.unique(episode_starts(data))

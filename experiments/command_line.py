@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "sample": "draw from a trained generative model",
     "imagine": "let agents learn in a generator's dream, beside controls: imagine --resume RUN",
     "imitate": "learn to act from demonstrations with a generator, beside controls",
+    "matrix": "fill the table generator x role, beside controls; goes on where it stopped",
     "monitor": "open TensorBoard on the runs",
 }
 

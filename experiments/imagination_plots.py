@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 from ..generative.open_loop import OpenLoopErrors
 from .plot_style import GREY, label_right, new_panels, tidy
@@ -27,12 +28,13 @@ def draw_errors(title: str, errors: OpenLoopErrors) -> bytes:
         "linear model": errors.linear,
         "copying": errors.copying,
     }
-    positive = [value for values in curves.values() for value in values if value > 0]
+    known = [value for values in curves.values() for value in values if 0 < value < math.inf]
     for name, values in curves.items():
         axes.plot(errors.horizons, values, "o-", color=_COLOURS[name], markersize=4)
     axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_ylim(min(positive) / 1.5, max(positive) * 1.5)
+    if known:
+        axes.set_yscale("log")
+        axes.set_ylim(min(known) / 1.5, max(known) * 1.5)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(errors.horizons, [str(length) for length in errors.horizons])
     axes.set_xlabel("steps ahead")

@@ -148,6 +148,6 @@ class ImaginationRecord:
         return ImaginationResults(title, tuple(run for run in found if run is not None))
 
     def jobs(self) -> Iterator[tuple[Condition, int]]:
-        """Conditions and seeds; random actions need one seed only."""
+        """Conditions and seeds."""
         for seed in self.settings.seeds:
             yield from ((condition, seed) for condition in self.settings.conditions)

@@ -102,7 +102,7 @@ class ImaginationResults:
         return sorted(found, key=lambda run: run.seed)
 
     def real(self, condition: Condition) -> Interval | None:
-        """Of the mean return over seeds; over episodes where one seed says all there is."""
+        """Of the mean return over seeds; None where there is none, without bounds of one seed."""
         runs = self.of(condition)
         if not runs:
             return None

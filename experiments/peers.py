@@ -48,6 +48,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecCheckNan
 
 from ..agents.action_masks import ActionMask
 from ..agents.agent import AbstractAgent, Callback
@@ -155,7 +156,7 @@ class AbstractPeer(AbstractAgent):
         try:
             return self.algorithm(
                 policy,
-                SB3VecEnv(env) if isinstance(env, VectorEnv) else _Finite(env),
+                _together(env) if isinstance(env, VectorEnv) else _Finite(env),
                 seed=self.seed,
                 device=device,
                 policy_kwargs=policy_settings,
@@ -184,7 +185,7 @@ class AbstractPeer(AbstractAgent):
         budget = total_timesteps + (0 if reset_num_timesteps else self.model.num_timesteps)
         callbacks = _callback_list(callback)
         chunk = self._steps_at_once()
-        if budget % chunk:
+        if total_timesteps % chunk:  # rollouts begin where the last call stopped
             callbacks.append(_StopAt(budget))
         if chunk > total_timesteps and isinstance(self.model, OnPolicyAlgorithm):
             _log.warning(
@@ -401,6 +402,11 @@ def _is_finite(space: gymnasium.Space[Any]) -> bool:
 def _needs_flattening(space: gymnasium.Space[Any]) -> bool:
     shifted = isinstance(space, spaces.Discrete) and int(space.start) != 0
     return shifted or isinstance(space, spaces.Tuple)
+
+
+def _together(env: VectorEnv[Any, Any, Any]) -> VecEnv:
+    """As `_Finite`, for a vector environment."""
+    return VecCheckNan(SB3VecEnv(env), raise_exception=True)
 
 
 def _accepted_together(env: VectorEnv[Any, Any, Any]) -> VectorEnv[Any, Any, Any]:

@@ -98,7 +98,8 @@ class AbstractWorldModel(nn.Module, ABC):
             rng: Of all that is drawn; PyTorch's own where it is None.
 
         Returns:
-            What the episodes then remember, and what they came to.
+            What the episodes then remember, and what they came to; `observations` of the former
+            are those of the latter, to the last bit.
 
         Raises:
             ValueError: Actions do not fit the space or are not as many as the episodes.

@@ -73,8 +73,15 @@ def open_loop_errors(
         seed: Of the starts and the draws.
 
     Raises:
-        ValueError: Horizons do not ascend from at least 1, or no episode is as long as the first.
+        ValueError: Horizons do not ascend from at least 1, no episode is as long as the first, or
+            a number is below 1.
     """
+    for name, number in (("num_starts", num_starts), ("num_draws", num_draws)):
+        if number < 1:
+            raise ValueError(f"expected {name} of at least 1, got {number}")
+    for name, steps in (("data", data), ("known", known)):
+        if not len(steps):
+            raise ValueError(f"expected {name} of at least one step, got none")
     if not horizons or horizons[0] < 1 or any(np.diff(horizons) < 1):
         raise ValueError(f"expected horizons that ascend from at least 1, got {horizons}")
     left = _steps_left(data)

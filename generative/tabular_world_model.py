@@ -106,8 +106,10 @@ class TabularWorldModel(AbstractWorldModel):
         """Learn from steps, in the place of all that was learnt before.
 
         Raises:
-            ValueError: They do not fit the spaces.
+            ValueError: They do not fit the spaces, or a reward is not finite.
         """
+        if not np.isfinite(data.reward).all():
+            raise ValueError("expected finite rewards, got NaN or infinity")
         before, actions = self._numbers(data.observation), self._action_numbers(data.action)
         rows = np.stack(
             [
@@ -136,7 +138,13 @@ class TabularWorldModel(AbstractWorldModel):
             self.register_buffer(name, table.to(device))
 
     def probabilities(self, temperature: float = 1.0) -> Float[Tensor, " outcomes"]:
-        """(K,) of each outcome, given its observation and action."""
+        """(K,) of each outcome, given its observation and action.
+
+        Raises:
+            ValueError: The temperature is below 0.
+        """
+        if not temperature >= 0:
+            raise ValueError(f"expected a temperature of at least 0, got {temperature}")
         most = self._by_pair(self.counts, "amax")
         if temperature == 0:
             weights = (self.counts == most[self.pairs]).double()
@@ -192,7 +200,10 @@ class TabularWorldModel(AbstractWorldModel):
     def observe(self, state: TabularState, actions: Any, observations: Any) -> TabularState:
         """What is seen then; see `AbstractWorldModel`."""
         self._taken(state, actions)
-        return self.begin(observations)
+        after = self.begin(observations)
+        if len(after) != len(state):
+            raise ValueError(f"expected {len(state)} observations, got {len(after)}")
+        return after
 
     def step(
         self,

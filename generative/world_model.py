@@ -39,7 +39,7 @@ from ..storage import read_arrays, write_arrays
 from .abstract_world_model import AbstractWorldModel
 from .autoregressive.made import MADE
 from .baselines.conditional_gaussian import ConditionalGaussian, drawn_of_several
-from .codec import Codec
+from .codec import vector_codec
 from .data.environments import Transitions
 from .family import (
     AbstractFamily,
@@ -135,8 +135,8 @@ class WorldModel(AbstractWorldModel):
             )
         if not 0 <= noise < 1:
             raise ValueError(f"expected noise in [0, 1), got {noise}")
-        self.observation_codec = _vector_codec(observation_space, "observation")
-        self.action_codec = _vector_codec(action_space, "action")
+        self.observation_codec = vector_codec(observation_space, "observation")
+        self.action_codec = vector_codec(action_space, "action")
         self.family, self.hyperparameters = family, dict(hyperparameters or {})
         self.history, self.noise = history, float(noise)
         self.termination, self.reward_function = termination, reward_function
@@ -236,12 +236,14 @@ class WorldModel(AbstractWorldModel):
             state: Of B episodes.
             actions: (B, ...) as the space has it.
             observations: (B, ...) that came of them.
+
+        Raises:
+            ValueError: Either do not fit their space, or are not as many as the episodes.
         """
-        return self._followed(
-            state,
-            self._encoded_actions(state, actions),
-            self.observation_codec.encode(observations),
-        )
+        seen = self.observation_codec.encode(observations)
+        if len(seen) != len(state):
+            raise ValueError(f"expected {len(state)} observations, got {len(seen)}")
+        return self._followed(state, self._encoded_actions(state, actions), seen)
 
     def step(
         self,
@@ -277,7 +279,7 @@ class WorldModel(AbstractWorldModel):
             observation = self.observation_codec.decode(kept)
             # what is fed back is what is seen: rounded, and within the bounds
             seen = self.observation_codec.encode(observation)
-            observation = self.observation_codec.decode(seen)  # as `observations` gives it, exactly
+            observation = self.observation_codec.decode(seen)  # to the bit, as `observations`
             outside = self.is_number & ((seen - imagined).abs() > 1e-3)
             ended = self._ended(context, target, state, actions, observation, rng)
         reward = change[:, -1].clamp(self.lowest[-1], self.highest[-1]).double().cpu().numpy()
@@ -311,7 +313,7 @@ class WorldModel(AbstractWorldModel):
             )
             drawn = every[chosen, torch.arange(num, device=context.device)]
             means = self._centres(every, context)
-        return drawn, means.std(dim=0, correction=0).norm(dim=1)
+        return drawn, (means * self.varies).std(dim=0, correction=0).norm(dim=1)
 
     def _of_member(
         self, member: int, context: Tensor, temperature: float, rng: torch.Generator | None
@@ -467,16 +469,11 @@ class WorldModel(AbstractWorldModel):
         return loaded.eval()
 
 
-def _vector_codec(space: spaces.Space[Any], title: str) -> Codec:
-    codec = Codec(space)
-    if len(codec.event_shape) != 1:
-        raise ValueError(f"expected {title}s that are vectors, got pictures: {space}")
-    return codec
-
-
 def _judged(judge: Judgement, before: Any, actions: Any, after: Any, name: str) -> NDArray[Any]:
     found = np.asarray(judge(before, actions, after))
     num = len(np.asarray(actions)) if not isinstance(actions, dict | tuple) else None
     if found.ndim != 1 or (num is not None and len(found) != num):
         raise ValueError(f"expected {name} to give (B,) numbers, got shape {found.shape}")
+    if not np.isfinite(found).all():
+        raise ValueError(f"expected {name} to give finite numbers, got NaN or infinity")
     return found

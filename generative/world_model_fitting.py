@@ -99,7 +99,8 @@ def fit_world_model(
     """Train a world model, in place; then it is in evaluation mode.
 
     Scales of observations, actions and targets are taken from the data the first time, and kept
-    afterwards: a model can learn from more data later. How far what is imagined may go is widened.
+    afterwards: a model can learn from more data later. What was always the same before is scaled
+    then, and how far what is imagined may go is widened.
 
     Args:
         model: The world model. A `TabularWorldModel` counts the steps, and takes no settings in.
@@ -224,7 +225,8 @@ def _counted(
     inputs = torch.cat([observations, model.action_codec.encode(data.action).double()], dim=1)
     after = model.observation_codec.encode(data.next_observation).double()
     reward = torch.from_numpy(data.reward)
-    scale = float(reward[train].std(correction=0)) or 1.0
+    deviation, largest = float(reward[train].std(correction=0)), float(reward[train].abs().max())
+    scale = deviation if deviation > _ROUNDING * largest else 1.0  # what is constant has none
     target = torch.cat([after, reward.unsqueeze(1) / scale], dim=1)
     following, earned, ended = model.expectations(
         rows_of(data.observation, rest), rows_of(data.action, rest)
@@ -250,8 +252,8 @@ def fit_scales(
 ) -> None:
     """Take the scales of observations, actions and targets from data, as training does at first.
 
-    A model that has them already keeps them; how far what is imagined may go is widened. One that
-    counts has none.
+    A model that has them already keeps them, but for targets that never varied before: a first
+    reward, say. How far what is imagined may go is widened. One that counts has none.
 
     Args:
         model: The world model, in place.
@@ -267,17 +269,23 @@ def fit_scales(
         return
     steps = np.arange(len(data)) if steps is None else steps
     if not model.is_fitted:
-        _fit_normalisers(model, data, steps)
+        _fit_codecs(model, data, steps)
+    _fit_targets(model, data, steps)
     _widen_ends(model, data, steps)
+    model.is_fitted.fill_(True)
 
 
-def _fit_normalisers(model: WorldModel, data: Transitions, train: NDArray[np.int64]) -> None:
+def _fit_codecs(model: WorldModel, data: Transitions, train: NDArray[np.int64]) -> None:
     for codec, values in (
         (model.observation_codec, data.observation),
         (model.action_codec, data.action),
     ):
         scaled = type(codec).fitted(codec.space, rows_of(values, train), "z-score")
         codec.normaliser.load_state_dict(scaled.normaliser.state_dict())
+
+
+def _fit_targets(model: WorldModel, data: Transitions, train: NDArray[np.int64]) -> None:
+    """Scales of targets; later on, of those only that were constant in all data before."""
     target = _raw_targets(model, data)
     numbers = Normaliser.fitted(target[train], "z-score")
     learnt = torch.cat([model.is_number, torch.ones(1, dtype=torch.bool)])
@@ -286,10 +294,13 @@ def _fit_normalisers(model: WorldModel, data: Transitions, train: NDArray[np.int
     smallest = torch.full_like(deviations, _ROUNDING)
     smallest[-1] *= float(target[train, -1].abs().max())
     constant = learnt & (deviations <= smallest)
-    model.varies.copy_(~constant)
-    model.targets.shift.copy_(torch.where(learnt, numbers.shift, 0.0))
-    model.targets.scale.copy_(torch.where(learnt & ~constant, numbers.scale, 1.0))
-    model.is_fitted.fill_(True)
+    is_new = ~(model.varies & model.is_fitted)
+    for own, found in (
+        (model.varies, ~constant),
+        (model.targets.shift, torch.where(learnt, numbers.shift, 0.0)),
+        (model.targets.scale, torch.where(learnt & ~constant, numbers.scale, 1.0)),
+    ):
+        own.copy_(torch.where(is_new, found, own))
 
 
 def _widen_ends(model: WorldModel, data: Transitions, train: NDArray[np.int64]) -> None:

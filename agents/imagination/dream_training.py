@@ -137,7 +137,7 @@ def learn_in_dreams(
         model: The world model; it is trained in place.
         env: The real environment, of which ``real_steps`` are taken and no more.
         settings: How.
-        seed: Of real steps, of the model's training and of the dream; the agent has its own.
+        seed: Of real steps and of the model's training; the agent's own is that of the dream, too.
         fit_settings: Of `fit_world_model`.
         is_trained: Whether the model is trained. Without, it knows the scales of the data only:
             the control that tells what its training is worth.

@@ -30,7 +30,8 @@ class Options:
     untrained model, the same agent on as many real steps as the model learnt from and on as many
     as were dreamt, and the random policy. Writes results.json, agents and models, TensorBoard
     files, the errors of imagined episodes by horizon, and a film of a real episode beside the
-    same imagined. gymagine list generators tells of generators.
+    same imagined. gymagine list generators tells of generators; gymagine imagine --resume RUN
+    goes on with what was interrupted or killed.
     """
 
     env: Environment

@@ -179,12 +179,17 @@ def drawn_of_several(
         temperature: As in `sample`.
         rng: Of the noise.
 
+    Raises:
+        ValueError: The temperature is below 0.
+
     Example:
         >>> several = [ConditionalGaussian((2,), context_shape=(3,)) for _ in range(4)]
         >>> drawn, means = drawn_of_several(several, torch.tensor([0, 3]), torch.zeros(2, 3))
         >>> drawn.shape, means.shape
         (torch.Size([2, 2]), torch.Size([4, 2, 2]))
     """
+    if not temperature >= 0:
+        raise ValueError(f"expected a temperature of at least 0, got {temperature}")
     num = len(chosen)
     moments = [member.moments(context, num) for member in members]
     means, log_deviations = (torch.stack(found) for found in zip(*moments, strict=True))

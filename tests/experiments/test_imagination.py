@@ -121,6 +121,13 @@ def test_errors_are_drawn():
     assert (np.abs(picture.astype(int) - blue).sum(axis=2) < 30).sum() > 100
 
 
+@pytest.mark.parametrize("model", [(0.0, 0.0), (0.0, 0.1), (0.1, np.inf)])
+@pytest.mark.parametrize("controls", [(0.0, 0.0), (0.1, 0.2)])
+def test_errors_of_nothing_and_without_end_are_drawn(model, controls):
+    errors = OpenLoopErrors((1, 10), model, controls, controls, 50)
+    assert draw_errors("A title", errors)[:4] == b"\x89PNG"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,6 +1,7 @@
 """Stable-Baselines3's algorithms through the adapter behave as they do without it."""
 
 import dataclasses
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -62,6 +63,17 @@ def test_budgets_are_exact(name, steps):
     assert agent.num_timesteps == steps
     agent.learn(101)
     assert agent.num_timesteps == steps + 101
+    # rollouts begin where the last call stopped, wherever whole ones since 0 would end
+    rest = -agent.num_timesteps % 2_048 + 2_048
+    agent.learn(rest)
+    assert agent.num_timesteps == steps + 101 + rest
+
+
+@pytest.mark.parametrize("name", ["sb3:ppo", "sb3:a2c", "sb3:dqn"])
+def test_budgets_of_several_at_once_are_exact_but_for_the_last_step(name):
+    agent = agent_class(name)(gymnasium.make_vec("CartPole-v1", 4), seed=0)
+    for budget, expected in ((10, 12), (203, 216), (64, 280)):
+        assert agent.learn(budget).num_timesteps == expected
 
 
 def test_a_budget_too_small_to_learn_is_said(caplog):
@@ -162,6 +174,39 @@ def test_what_is_not_finite_is_refused(reward, position, monkeypatch):
     monkeypatch.setattr(env.unwrapped, "step", lambda action: (seen, reward, False, False, {}))
     with pytest.raises(ValueError, match=r"expected a finite (reward|observation), got"):
         agent_class("sb3:a2c")(env, seed=0).learn(5)
+
+
+class NotFinite(gymnasium.vector.VectorEnv):
+    """Two copies, the second of which shows or earns what is not finite."""
+
+    metadata: ClassVar = {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+    num_envs = 2
+    single_observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    single_action_space = gymnasium.spaces.Discrete(2)
+    observation_space = gymnasium.vector.utils.batch_space(single_observation_space, 2)
+    action_space = gymnasium.vector.utils.batch_space(single_action_space, 2)
+
+    def __init__(self, reward, place):
+        self.reward, self.place = reward, place
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros((2, 2), np.float32), {}
+
+    def step(self, actions):
+        seen, never = np.zeros((2, 2), np.float32), np.zeros(2, dtype=bool)
+        seen[1, 0] = self.place
+        return seen, np.array([0.0, self.reward]), never, never, {}
+
+
+@pytest.mark.parametrize(
+    ("reward", "place", "message"),
+    [(np.nan, 0.0, "nan in rewards"), (0.0, np.nan, "nan in obs"), (np.inf, 0.0, "inf in rew")],
+)
+def test_what_is_not_finite_in_one_of_several_is_refused(reward, place, message):
+    agent = agent_class("sb3:dqn")(NotFinite(reward, place), seed=0, learning_starts=4)
+    with pytest.raises(ValueError, match=message):
+        agent.learn(40)
 
 
 @pytest.mark.slow

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +62,11 @@ def test_controls_are_what_they_say():
         expected = np.sqrt((moved**2).mean()) / scale
         assert found.copying[index] == pytest.approx(expected, rel=1e-5)
     assert all(error > 0.1 for error in found.model)
+    # of draws with deviation s around the truth or off it, the mean is nearer than one is
+    means, single = (
+        open_loop_errors(model, data, known, horizons=(1,), num_draws=num) for num in (64, 1)
+    )
+    assert means.model[0] < 0.9 * single.model[0]
 
 
 @pytest.mark.slow
@@ -83,3 +90,10 @@ def test_mistakes():
     with pytest.raises(ValueError, match="at least 13 steps, got 12"):
         open_loop_errors(model, known, known, horizons=(13,))
     assert open_loop_errors(model, known, known, horizons=(12, 13)).horizons == (12,)
+    for name in ("num_starts", "num_draws"):
+        with pytest.raises(ValueError, match=f"{name} of at least 1, got 0"):
+            open_loop_errors(model, known, known, **{name: 0})
+    none = Transitions(*(getattr(known, each.name)[:0] for each in dataclasses.fields(known)))
+    for arguments in ((none, known), (known, none)):
+        with pytest.raises(ValueError, match="at least one step, got none"):
+            open_loop_errors(model, *arguments)

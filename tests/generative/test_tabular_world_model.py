@@ -124,6 +124,23 @@ def test_it_is_fitted_as_others_are():
     assert found.end_loss < found.base_end_loss
 
 
+def test_what_was_never_tried_does_not_end_where_all_that_was_does():
+    model = counted(steps([(10, -1, 3.0, 13, 1), (12, 0, 3.0, 13, 1)]))
+    for observation, action in ((10, 0), (11, -1), (13, 0)):
+        _, step = imagined(model, observation, action, num=20)
+        assert (step.observation == observation).all()
+        assert not step.terminated.any() and not step.reward.any()
+
+
+@pytest.mark.parametrize("reward", [0.0, 1e-9, 0.1, -0.04])
+def test_rewards_that_never_vary_have_no_scale(reward):
+    """Whatever the rewards, only where one goes is to be guessed: copying never is right."""
+    walk = [(10 + place % 4, -1, reward, 10 + (place + 1) % 4, 0) for place in range(97)]
+    found = fit_world_model(TabularWorldModel(FOUR, TWO), steps(walk))
+    assert found.error < 1e-9
+    assert found.copying_error == pytest.approx(np.sqrt(2 / 5))
+
+
 def test_mistakes():
     with pytest.raises(ValueError, match="Discrete observations to count, got Box"):
         TabularWorldModel(spaces.Box(-1, 1, (2,)), TWO)
@@ -134,3 +151,11 @@ def test_mistakes():
         model.step(model.begin(np.array([10, 11, 12])), np.array([0, 0]))
     with pytest.raises(ValueError):
         model.begin(np.array([3]))
+    three = model.begin(np.array([10, 11, 12]))
+    with pytest.raises(ValueError, match="expected 3 observations, got 1"):
+        model.observe(three, np.array([0, 0, 0]), np.array([10]))
+    with pytest.raises(ValueError, match="temperature of at least 0, got -1"):
+        model.step(three, np.array([0, 0, 0]), temperature=-1.0)
+    for reward in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="finite rewards"):
+            fit_world_model(model, steps([(10, 0, reward, 11, 0)] * 20))

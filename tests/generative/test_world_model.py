@@ -6,9 +6,11 @@ import torch
 from gymagine.generative.autoencoders.vae import VAE
 from gymagine.generative.autoregressive.gated_pixelcnn import GatedPixelCNN
 from gymagine.generative.baselines.conditional_gaussian import ConditionalGaussian
+from gymagine.generative.data.environments import Transitions
 from gymagine.generative.diffusion.ddpm import DDPM
 from gymagine.generative.flows.real_nvp import RealNVP
 from gymagine.generative.world_model import WorldModel
+from gymagine.generative.world_model_fitting import fit_scales
 from gymnasium import spaces
 
 torch.set_num_threads(1)
@@ -104,6 +106,22 @@ def test_rows_are_branched_and_replaced():
     assert not torch.equal(other.observations[1], state.observations[1])
 
 
+def test_a_state_shows_what_the_step_did_to_the_last_bit():
+    """A reset of some rows shows the others anew; bounds are no multiples of the scales."""
+    space = spaces.Box(-1, 1, (60,), dtype=np.float32)
+    seen, no = drawn(space, 300), np.zeros(300, dtype=bool)
+    data = Transitions(seen, drawn(TWO, 300), np.arange(300.0), seen[::-1].copy(), no, no)
+    model = model_of(space)
+    fit_scales(model, data)
+    state = model.recall(data, np.arange(300))
+    clipped = 0
+    for seed in range(3):
+        state, step = model.step(state, data.action, temperature=2.0, rng=rng_of(seed))
+        np.testing.assert_array_equal(model.observations(state), step.observation)
+        clipped += step.num_clipped.sum()
+    assert clipped > 0
+
+
 def test_functions_of_the_user_judge_real_values():
     seen = []
 
@@ -151,6 +169,38 @@ def test_members_disagree_where_they_differ():
         three.members[member].load_state_dict(three.members[0].state_dict())
     same = three.step(state, actions, rng=rng_of(0))[1].disagreement
     np.testing.assert_allclose(same, 0, atol=1e-6)
+
+
+def test_disagreement_is_the_length_of_the_members_deviations():
+    model = model_of(num_members=3)
+    model.varies[1] = False  # it is never drawn, so nobody disagrees about it
+    observations, actions = drawn(BOX, 5), drawn(TWO, 5)
+    _, step = model.step(model.begin(observations), actions)
+    given = torch.cat([torch.tensor(observations), torch.eye(2)[actions]], dim=1)
+    with torch.no_grad():
+        means = torch.stack([member.moments(given, 5)[0] for member in model.members])
+    from_mean = (means - means.mean(dim=0))[:, :, [0, 2, 3]]
+    expected = (from_mean.square().sum(dim=2).mean(dim=0)).sqrt()
+    np.testing.assert_allclose(step.disagreement, expected, rtol=1e-5)
+
+
+def test_categories_have_ten_times_the_noise_of_numbers_and_rewards():
+    model = model_of(spaces.Tuple([BOX, spaces.Discrete(2)]), noise=0.02)
+    expected = torch.tensor([0.02, 0.02, 0.02, 0.2, 0.2, 0.02])
+    torch.testing.assert_close(model.target_noise, expected)
+
+
+@pytest.mark.parametrize(
+    ("family", "hyperparameters"),
+    [(ConditionalGaussian, SMALL), (RealNVP, {"hidden_sizes": (8,), "num_couplings": 2})],
+)
+def test_each_row_is_drawn_from_any_of_the_members(family, hyperparameters):
+    model = model_of(family=family, hyperparameters=hyperparameters, num_members=2)
+    begun = model.begin(np.zeros((400, 3), np.float32))
+    _, step = model.step(begun, np.zeros(400, int), temperature=0.0, rng=rng_of(0))
+    kinds, counts = np.unique(step.reward.round(5), return_counts=True)
+    assert len(kinds) == 2
+    assert counts.min() > 150
 
 
 def test_temperature_0_has_no_noise():
@@ -211,3 +261,12 @@ def test_mistakes(without_shape_checks):
     model = model_of()
     with pytest.raises(ValueError, match="expected 5 actions, got 4"):
         model.step(model.begin(drawn(BOX, 5)), drawn(TWO, 4))
+    with pytest.raises(ValueError, match="expected 5 observations, got 4"):
+        model.observe(model.begin(drawn(BOX, 5)), drawn(TWO, 5), drawn(BOX, 4))
+    for num_members in (1, 2):
+        model = model_of(num_members=num_members)
+        with pytest.raises(ValueError, match="temperature of at least 0, got -1"):
+            model.step(model.begin(drawn(BOX, 5)), drawn(TWO, 5), temperature=-1.0)
+    unknown = {"reward_function": lambda before, action, after: action * np.nan}
+    with pytest.raises(ValueError, match="expected reward_function to give finite numbers"):
+        model_of(**unknown).step(model.begin(drawn(BOX, 5)), drawn(TWO, 5))

@@ -146,6 +146,38 @@ def test_scales_are_taken_once():
     assert not model.training
 
 
+def test_a_reward_that_comes_late_is_learnt():
+    env = Line()
+    data = transitions(env, 400)
+    model = model_of(env, termination="never")
+    fit_world_model(model, dataclasses.replace(data, reward=np.zeros(400)), num_updates=2)
+    scale = model.targets.scale.clone()
+    late = dataclasses.replace(data, reward=5.0 * (data.action[:, 0] > 0))
+    fit_world_model(model, late, num_updates=400, **FAST)
+    assert model.varies.all()
+    assert model.targets.scale[:2].equal(scale[:2])
+    place = np.zeros((2, 2))
+    _, step = model.step(model.begin(place), np.array([[0.7], [-0.7]]), temperature=0.0)
+    np.testing.assert_allclose(step.reward, [5, 0], atol=0.7)
+    with pytest.raises(ValueError, match="NaN"):
+        fit_world_model(model, dataclasses.replace(data, reward=data.reward * np.nan))
+
+
+@pytest.mark.filterwarnings("ignore:the world model's error")
+def test_copying_tells_the_mean_reward():
+    env = Line()
+    data = transitions(env, 200)
+    found = [
+        fit_world_model(
+            model_of(env, termination="never"),
+            dataclasses.replace(data, reward=data.reward + shift),
+            num_updates=1,
+        ).copying_error
+        for shift in (0.0, 50.0)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def test_members_learn_apart():
     env = Line()
     model = model_of(env, num_members=2, termination="never")

@@ -6,10 +6,14 @@ from gymagine.agents import QLearning
 from gymagine.agents.deep import DQN
 from gymagine.agents.imagination.dream_training import (
     DreamSettings,
+    DreamTraining,
     dreamt_returns,
     learn_in_dreams,
 )
+from gymagine.envs.imagined import ImaginedVectorEnv
 from gymagine.generative.baselines.conditional_gaussian import ConditionalGaussian
+from gymagine.generative.data.environments import Transitions
+from gymagine.generative.tabular_world_model import TabularWorldModel
 from gymagine.generative.world_model import WorldModel
 from gymnasium import spaces
 
@@ -118,6 +122,18 @@ def test_a_seed_tells_everything():
 
     np.testing.assert_array_equal(values(1), values(1))
     assert (values(1) != values(2)).any()
+
+
+def test_dreamt_returns_stop_where_their_episodes_do():
+    """A chain of four steps, and the last of it alone: 1 each."""
+    seen, ends = np.array([0, 1, 2, 3, 3]), np.array([False, False, False, True, True])
+    data = Transitions(seen, np.zeros(5, dtype=int), np.ones(5), seen + 1, ends, ends & False)
+    model = TabularWorldModel(spaces.Discrete(5), spaces.Discrete(1))
+    model.count(data)
+    agent = q_learning(ImaginedVectorEnv(model, data, horizon=9))
+    training = DreamTraining(agent, model, (), data, num_imagined=0, share_clipped=0.0)
+    returns = dreamt_returns(training, DreamSettings(horizon=9), 40)
+    assert set(returns.tolist()) == {1.0, 4.0}
 
 
 def test_pessimism_and_temperature_reach_the_dream():

@@ -9,7 +9,7 @@ record, results = imagine(settings)
 condition and seed a folder with ``result.json``, TensorBoard's events, the agent and the world
 model; and in the end ``results.json``, ``open_loop.png`` and ``beside.gif``, a real episode beside
 the same imagined. Runs that are there already are not done again, so that a command that was
-killed goes on.
+killed goes on. `draw_pictures` makes the last two.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .preparation import from_json, preset_of
 from .scalars import run_logger
 from .world_models import fit_defaults, load_world_model, new_world_model
 
-__all__ = ["imagine"]
+__all__ = ["draw_pictures", "imagine", "new_record"]
 
 _HELD_OUT_STEPS = 2_000
 _OTHER_SEED = 1_000_003  # of real episodes that nobody learns from
@@ -68,12 +68,11 @@ def imagine(
     Raises:
         ValueError: A name is unknown, or the generator or the agent cannot do what is asked.
     """
-    _check(settings.settings if isinstance(settings, ImaginationRecord) else settings)
-    record = (
-        settings
-        if isinstance(settings, ImaginationRecord)
-        else ImaginationRecord.create(folder, settings)
-    )
+    if isinstance(settings, ImaginationRecord):
+        record = settings
+        _check(record.settings)
+    else:
+        record = new_record(settings, folder)
     left = [job for job in record.jobs() if record.run(*job) is None]
     from joblib import Parallel, delayed
     from tqdm.auto import tqdm
@@ -85,8 +84,23 @@ def imagine(
     results = record.results()
     value = {"title": results.title, "runs": [run.to_json() for run in results.runs]}
     write_json(record.folder / "results.json", value)
-    _draw(record, results)
     return record, results
+
+
+def new_record(
+    settings: ImaginationSettings, folder: str | os.PathLike[str] = "runs"
+) -> ImaginationRecord:
+    """A new folder, once it is clear that what is asked for can be done.
+
+    Args:
+        settings: What to do.
+        folder: Where runs are kept.
+
+    Raises:
+        ValueError: As `imagine`.
+    """
+    _check(settings)
+    return ImaginationRecord.create(folder, settings)
 
 
 def _check(settings: ImaginationSettings) -> None:
@@ -238,8 +252,13 @@ def _measured(
     )
 
 
-def _draw(record: ImaginationRecord, results: ImaginationResults) -> None:
-    """The pictures, where there is something to draw."""
+def draw_pictures(record: ImaginationRecord, results: ImaginationResults) -> None:
+    """Draw ``open_loop.png`` and ``beside.gif``, where there is something to draw.
+
+    Args:
+        record: Of `imagine`, whose folder they go to.
+        results: Of `imagine`.
+    """
     errors = results.open_loop()
     if errors is not None:
         from .imagination_plots import draw_errors

@@ -42,7 +42,7 @@ AgentMaker = Callable[[ImaginedVectorEnv], AbstractAgent]
 """A new agent in an imagined environment."""
 
 _RANGES = {
-    "real_steps": (2, math.inf, True),
+    "real_steps": (20, math.inf, True),
     "rounds": (1, math.inf, True),
     "dream_steps": (1, math.inf, True),
     "num_envs": (1, math.inf, True),

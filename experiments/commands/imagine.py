@@ -133,16 +133,24 @@ def _settings(options: Any) -> ImaginationSettings:
 def _imagine(what: ImaginationSettings | ImaginationRecord, options: Any) -> int:
     from rich.console import Console
 
-    from ..imagination import imagine
+    from ..imagination import draw_pictures, imagine, new_record
+    from ..imagination_records import ImaginationRecord
     from ..imagination_results import results_tables
 
-    more = {} if isinstance(options, ResumeOptions) else {"folder": options.folder}
-    record, results = imagine(
-        what, num_processes=options.jobs, progress_bar=options.progress_bar, **more
-    )
-    Console(highlight=False).print(results_tables(results))
-    files = [name for name in ("open_loop.png", "beside.gif") if (record.folder / name).exists()]
+    record = what if isinstance(what, ImaginationRecord) else new_record(what, options.folder)
+    try:
+        record, results = imagine(
+            record, num_processes=options.jobs, progress_bar=options.progress_bar
+        )
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            f"gymagine: interrupted; gymagine imagine --resume {record.folder} goes on\n"
+        )
+        return 130
+    Console(highlight=False).print(results_tables(results))  # first: pictures may fail
     sys.stdout.write(f"{record.folder}\n")
+    draw_pictures(record, results)
+    files = [name for name in ("open_loop.png", "beside.gif") if (record.folder / name).exists()]
     if files:
         sys.stdout.write(f"pictures: {', '.join(files)}\n")
     return 0

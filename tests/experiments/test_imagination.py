@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymagine.agents.imagination.dream_training import DreamSettings
 from gymagine.experiments.command_line import main
-from gymagine.experiments.imagination import imagine
+from gymagine.experiments.imagination import draw_pictures, imagine
 from gymagine.experiments.imagination_plots import draw_errors
 from gymagine.experiments.imagination_records import ImaginationRecord, ImaginationSettings
 from gymagine.experiments.imagination_results import (
@@ -40,7 +40,9 @@ def run_of(condition, seed, real, **more):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    return imagine(QUICK, folder=tmp_path_factory.mktemp("runs"))
+    record, results = imagine(QUICK, folder=tmp_path_factory.mktemp("runs"))
+    draw_pictures(record, results)
+    return record, results
 
 
 @pytest.mark.slow
@@ -136,7 +138,7 @@ def test_errors_of_nothing_and_without_end_are_drawn(model, controls):
         (["CartPole-v7"], "CartPole"),
         (["Pendulum-v1", "--agent", "dqn"], "dqn|DQN|action"),
         (["CartPole-v1", "--generator", "gated-pixelcnn"], "GatedPixelCNN|pictures|vector"),
-        (["CartPole-v1", "--real-steps", "1"], "real_steps"),
+        (["CartPole-v1", "--real-steps", "19"], "real_steps"),
         (["CartPole-v1", "--seeds", "0"], "num_seeds"),
         (["CartPole-v1", "--set", "discount"], "NAME=VALUE"),
         (["--resume", "nowhere"], "nowhere"),

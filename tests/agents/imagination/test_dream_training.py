@@ -153,9 +153,9 @@ def test_pessimism_and_temperature_reach_the_dream():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"real_steps": 1}, "real_steps"),
+        ({"real_steps": 19}, "real_steps"),
         ({"rounds": 0}, "rounds"),
-        ({"rounds": 10, "real_steps": 9}, "10 rounds"),
+        ({"rounds": 30, "real_steps": 29}, "30 rounds"),
         ({"dream_steps": 0}, "dream_steps"),
         ({"temperature": -1.0}, "temperature"),
         ({"start_at": "last"}, "start_at"),

@@ -139,6 +139,7 @@ class DecisionTransformer(AbstractAgent):
         ValueError: A space is not a vector's, actions have bits, or a number is out of range.
 
     Example:
+        >>> from gymagine.generative import transitions
         >>> agent = DecisionTransformer("CartPole-v1", context_length=4, width=8, num_layers=1)
         >>> found = agent.fit(transitions("CartPole-v1", 200), num_updates=5, warm_up=0,
         ...                   reward_settings={"num_updates": 5})

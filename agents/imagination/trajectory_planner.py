@@ -111,7 +111,7 @@ class TrajectoryPlanner(AbstractAgent):
         ValueError: A space is not a vector's, or the family cannot do what the method needs.
 
     Example:
-        >>> from gymagine.generative.flows.real_nvp import RealNVP
+        >>> from gymagine.generative import RealNVP, transitions
         >>> small = {"hidden_sizes": (8,), "num_couplings": 2}
         >>> planner = TrajectoryPlanner("CartPole-v1", generator=RealNVP, hyperparameters=small,
         ...                             horizon=4, action_horizon=2)

@@ -29,6 +29,7 @@ from .normalisers import Normaliser
 from .observation_encoder import train_encoder
 from .space_batches import rows_of
 from .tabular_world_model import TabularWorldModel
+from .trainable import AbstractTwoStage
 from .training import FitResult, fit
 from .world_model import WorldModel
 from .world_model_data import episode_starts, histories, split_by_episodes, stacked_context
@@ -202,6 +203,9 @@ def _trained(
         )
         for i, generator in enumerate(generators)
     )
+    for i, generator in enumerate(generators):
+        if isinstance(generator, AbstractTwoStage):  # such as the prior of a VQ-VAE's codes
+            generator.fit_second(dataset, seed=seed + i, progress_bar=progress_bar, **settings)
     head = None
     given = torch.cat([context, target], dim=1)
     if model.head is not None:

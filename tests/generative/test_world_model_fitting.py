@@ -1,4 +1,5 @@
 import dataclasses
+import warnings
 
 import gymnasium
 import numpy as np
@@ -246,3 +247,15 @@ def test_what_is_imagined_stays_near_the_data():
     fit_world_model(model, dataclasses.replace(data, reward=2 * reward), num_updates=1)
     assert model.lowest[:-1].equal(lowest[:-1])
     assert model.highest[-1] > 9
+
+
+@pytest.mark.filterwarnings("ignore:the world model's error")
+def test_second_stages_are_trained_too():
+    from gymagine.generative.autoencoders.vq_vae import VQVAE
+
+    model = model_of(Counter(), VQVAE, hyperparameters={}, termination="never")
+    data = transitions(Counter(), 100)
+    fit_world_model(model, data, num_updates=3, batch_size=16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a prior that was not trained, for one
+        model.step(model.begin(data.observation[:4]), data.action[:4])
